@@ -1,0 +1,229 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"plumb/base/errs"
+	"plumb/systems/vending"
+)
+
+// Config is everything that a person can set, with a field per engine and room.
+type Config struct {
+	Data   string // data folder; one process at a time
+	Listen string // host:port of the HTTP door
+	MQTT   string // host:port of the MQTT door; kept for the rooms that will speak it
+
+	SQL     string // "" for SQLite in the data folder, or postgres://...
+	NATS    string // "" for the bus in memory, or nats://...
+	Bucket  string // "" for DATA/blobs, or s3://KEY@host:port/bucket
+	KeyFile string // "" for DATA/keys/house.key; clustered processes share one
+
+	TLSCert, TLSKey string // PEM files; both or none
+	Insecure        bool   // allow a public address without TLS
+	TrustedProxy    string // CIDR whose X-Forwarded-* headers are believed
+	URL             string // how browsers and machines reach this house; "" derives it from Listen
+
+	Demo     bool          // fill the rooms with demonstration data and play
+	Drain    time.Duration // how long requests may finish after SIGTERM
+	LogLevel string        // debug, info, warn, error
+	LogJSON  bool
+
+	NoSync bool // the lab's broken twin: acknowledges before anything is durable
+
+	Vending vending.Config
+}
+
+// Clustered says whether several processes may share this house's state.
+func (c Config) Clustered() bool { return c.SQL != "" }
+
+// Setting is one key: a flag --a-b, a variable PLUMB_A_B and a line "a-b:" (or
+// "a: {b: ...}") in plumb.yaml.
+type Setting struct {
+	Key    string // words by "-", a room's keys by "room."
+	Help   string
+	Value  any // pointer into a Config: *string, *bool, *int, *float64, *time.Duration
+	Hidden bool
+	Secret bool // never from a flag, never printed
+}
+
+// Settings lists the keys of c; their present values are the defaults.
+func (c *Config) Settings() []Setting {
+	return append([]Setting{
+		{Key: "data", Value: &c.Data, Help: "data folder, one process at a time"},
+		{Key: "listen", Value: &c.Listen, Help: "address of the pages and the API"},
+		{Key: "mqtt", Value: &c.MQTT, Help: "address of the MQTT door", Hidden: true},
+		{Key: "sql", Value: &c.SQL, Help: "postgres://... (default: SQLite in the data folder)"},
+		{Key: "nats", Value: &c.NATS, Help: "nats://... (default: announcements in this process only)"},
+		{Key: "bucket", Value: &c.Bucket, Help: "s3://KEY@host:port/bucket (default: files in the data folder)"},
+		{Key: "key-file", Value: &c.KeyFile, Help: "file with the house's key, the same for all processes of a cluster (default: DATA/keys/house.key)"},
+		{Key: "tls-cert", Value: &c.TLSCert, Help: "PEM file with the certificate chain"},
+		{Key: "tls-key", Value: &c.TLSKey, Help: "PEM file with the certificate's key"},
+		{Key: "insecure", Value: &c.Insecure, Help: "allow an address other than loopback without TLS"},
+		{Key: "trusted-proxy", Value: &c.TrustedProxy, Help: "network (CIDR) whose X-Forwarded headers are believed"},
+		{Key: "url", Value: &c.URL, Help: "how browsers and machines reach this house (default: from --listen)"},
+		{Key: "demo", Value: &c.Demo, Help: "fill the systems with demonstration data that lives"},
+		{Key: "drain", Value: &c.Drain, Help: "how long requests may finish after SIGTERM"},
+		{Key: "log-level", Value: &c.LogLevel, Help: "debug, info, warn or error"},
+		{Key: "log-json", Value: &c.LogJSON, Help: "log as JSON"},
+		{Key: "unsafe-no-sync", Value: &c.NoSync, Hidden: true, Help: "acknowledge before data is durable; only for the proof that this loses data"},
+	}, vendingSettings(&c.Vending)...)
+}
+
+// Default returns the configuration before anybody set anything.
+func Default() Config {
+	return Config{
+		Data: "plumb-data", Listen: "127.0.0.1:8080", MQTT: "127.0.0.1:1883",
+		Drain: 15 * time.Second, LogLevel: "info",
+		Vending: vending.Defaults(),
+	}
+}
+
+// Source says where an effective value came from.
+type Source struct{ Key, Value, From string }
+
+// Load resolves flags over PLUMB_* variables over the file over defaults. given
+// holds the flags that were set; file is the --config file, or "" for plumb.yaml
+// if it exists. Unknown keys in the file are errors with their line.
+func Load(given map[string]string, environ []string, file string) (Config, []Source, error) {
+	c := Default()
+	settings := c.Settings()
+	fromFile, err := readFile(file, settings)
+	if err != nil {
+		return c, nil, err
+	}
+	env := map[string]string{}
+	for _, kv := range environ {
+		k, v, _ := strings.Cut(kv, "=")
+		env[k] = v
+	}
+	var sources []Source
+	for _, s := range settings {
+		from, text, set := "default", "", false
+		if v, ok := fromFile[s.Key]; ok {
+			from, text, set = v.where, v.text, true
+		}
+		if v, ok := env[s.Env()]; ok {
+			from, text, set = s.Env(), v, true
+		}
+		if v, ok := given[s.Flag()]; ok {
+			from, text, set = "--"+s.Flag(), v, true
+		}
+		if set {
+			if err := s.set(text); err != nil {
+				return c, nil, errs.New(errs.Invalid, "%s (from %s): %v", s.Key, from, err)
+			}
+		}
+		sources = append(sources, Source{s.Key, s.text(), from})
+	}
+	return c, sources, c.valid(given)
+}
+
+// valid checks what concerns several keys at once.
+func (c Config) valid(given map[string]string) error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return errs.New(errs.Invalid, "listen: %q is not host:port: %v", c.Listen, err)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errs.New(errs.Invalid, "tls-cert and tls-key: give both or none")
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && c.TLSCert == "" && !c.Insecure {
+		return errs.New(errs.Invalid, "listen: %s is reachable from outside: give --tls-cert and --tls-key, or --insecure behind a proxy that speaks TLS", c.Listen)
+	}
+	if c.SQL != "" && !strings.HasPrefix(c.SQL, "postgres://") && !strings.HasPrefix(c.SQL, "postgresql://") {
+		return errs.New(errs.Invalid, "sql: want postgres://..., not %q", scheme(c.SQL))
+	}
+	if _, ok := given["sql"]; ok {
+		if u, err := url.Parse(c.SQL); err == nil && u.User != nil {
+			if _, has := u.User.Password(); has {
+				return errs.New(errs.Invalid, "sql: a password does not belong on the command line: use PLUMB_SQL, PGPASSWORD or a PGPASSFILE")
+			}
+		}
+	}
+	if c.Clustered() && (c.NATS == "" || c.Bucket == "" || c.KeyFile == "") {
+		return errs.New(errs.Invalid, "sql: a house on PostgreSQL needs --nats, --bucket and --key-file too, so that its processes share everything")
+	}
+	if !c.Clustered() && (c.NATS != "" || c.Bucket != "") {
+		return errs.New(errs.Invalid, "nats and bucket: they go with --sql postgres://...; an embedded house needs neither")
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
+		return errs.New(errs.Invalid, "log-level: want debug, info, warn or error, not %q", c.LogLevel)
+	}
+	if c.TrustedProxy != "" {
+		if _, _, err := net.ParseCIDR(c.TrustedProxy); err != nil {
+			return errs.New(errs.Invalid, "trusted-proxy: %v", err)
+		}
+	}
+	if c.Drain < 0 || c.Drain > 10*time.Minute {
+		return errs.New(errs.Invalid, "drain: want 0 s to 10 min, not %s", c.Drain)
+	}
+	return nil
+}
+
+func scheme(s string) string {
+	s, _, _ = strings.Cut(s, ":")
+	return s
+}
+
+// fileValue is a value of plumb.yaml and the place where it stands.
+type fileValue struct{ text, where string }
+
+// readFile reads path, a flat or once-nested YAML mapping, strictly.
+func readFile(path string, settings []Setting) (map[string]fileValue, error) {
+	named := path != ""
+	if !named {
+		path = "plumb.yaml"
+	}
+	src, err := os.ReadFile(path)
+	if os.IsNotExist(err) && !named {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, errs.Wrap(errs.Invalid, err, "read the configuration file %s", path)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(src, &doc); err != nil {
+		return nil, errs.New(errs.Invalid, "%s: %v", path, err)
+	}
+	values := map[string]fileValue{}
+	if len(doc.Content) == 0 {
+		return values, nil
+	}
+	return values, flatten(path, "", doc.Content[0], settings, values)
+}
+
+// flatten walks one mapping; a nested mapping's keys are "room.key".
+func flatten(path, prefix string, m *yaml.Node, settings []Setting, into map[string]fileValue) error {
+	if m.Kind != yaml.MappingNode {
+		return errs.New(errs.Invalid, "%s:%d: want keys and values", path, m.Line)
+	}
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		k, v := m.Content[i], m.Content[i+1]
+		key := prefix + k.Value
+		where := fmt.Sprintf("%s:%d", path, k.Line)
+		switch {
+		case v.Kind == yaml.MappingNode && prefix == "":
+			if err := flatten(path, key+".", v, settings, into); err != nil {
+				return err
+			}
+			continue
+		case v.Kind != yaml.ScalarNode:
+			return errs.New(errs.Invalid, "%s: %s wants one value", where, key)
+		case !slices.ContainsFunc(settings, func(s Setting) bool { return s.Key == key }):
+			return errs.New(errs.Invalid, "%s: unknown key %q; `plumb check` lists the keys", where, key)
+		}
+		if old, twice := into[key]; twice {
+			return errs.New(errs.Invalid, "%s: %s stands at %s already", where, key, old.where)
+		}
+		into[key] = fileValue{v.Value, where}
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package app
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Flag returns the command-line name: "vending.window" is --vending-window.
+func (s Setting) Flag() string { return strings.ReplaceAll(s.Key, ".", "-") }
+
+// Env returns the variable's name: "vending.window" is PLUMB_VENDING_WINDOW.
+func (s Setting) Env() string {
+	return "PLUMB_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(s.Key))
+}
+
+// set reads text into the setting's variable.
+func (s Setting) set(text string) (err error) {
+	switch p := s.Value.(type) {
+	case *string:
+		*p = text
+	case *bool:
+		*p, err = strconv.ParseBool(text)
+	case *int:
+		*p, err = strconv.Atoi(text)
+	case *float64:
+		*p, err = strconv.ParseFloat(text, 64)
+	case *time.Duration:
+		*p, err = time.ParseDuration(text)
+	default:
+		panic(fmt.Sprintf("setting %s has a value of type %T", s.Key, s.Value))
+	}
+	if err != nil {
+		return fmt.Errorf("%q is not a %s", text, s.kind())
+	}
+	return nil
+}
+
+func (s Setting) kind() string {
+	switch s.Value.(type) {
+	case *bool:
+		return "truth value (true or false)"
+	case *int:
+		return "whole number"
+	case *float64:
+		return "number"
+	case *time.Duration:
+		return "duration such as 90s or 60m"
+	}
+	return "text"
+}
+
+// text returns the present value for people.
+func (s Setting) text() string {
+	switch p := s.Value.(type) {
+	case *string:
+		if s.Secret && *p != "" {
+			return "(set)"
+		}
+		return redact(*p)
+	case *bool:
+		return strconv.FormatBool(*p)
+	case *int:
+		return strconv.Itoa(*p)
+	case *float64:
+		return strconv.FormatFloat(*p, 'g', -1, 64)
+	case *time.Duration:
+		return p.String()
+	}
+	return ""
+}
+
+// redact hides the password of a URL.
+func redact(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	at := strings.LastIndex(rest, "@")
+	if !ok || at < 0 {
+		return text
+	}
+	user, _, has := strings.Cut(rest[:at], ":")
+	if !has {
+		return text
+	}
+	return scheme + "://" + user + ":***" + rest[at:]
+}
+
+// AddFlags declares the settings on a command. Their values are read back by
+// Given: the flags only collect text, so that a flag, a variable and a line in
+// the file are parsed by the same code.
+func AddFlags(fs *pflag.FlagSet) {
+	c := Default()
+	for _, s := range c.Settings() {
+		if s.Secret {
+			continue
+		}
+		fs.String(s.Flag(), "", s.Help)
+		f := fs.Lookup(s.Flag())
+		if d := s.text(); d != "" && d != "false" {
+			f.Usage += " (default " + d + ")"
+		}
+		if _, ok := s.Value.(*bool); ok {
+			f.NoOptDefVal = "true"
+		}
+		f.Hidden = s.Hidden
+	}
+	fs.String("config", "", "configuration file (default plumb.yaml, if it exists)")
+}
+
+// Given returns the settings' flags that the user set.
+func Given(fs *pflag.FlagSet) (given map[string]string, file string) {
+	given = map[string]string{}
+	fs.Visit(func(f *pflag.Flag) {
+		if f.Name == "config" {
+			file = f.Value.String()
+			return
+		}
+		given[f.Name] = f.Value.String()
+	})
+	return given, file
+}
