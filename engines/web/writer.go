@@ -1,0 +1,93 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+
+	"plumb/base/errs"
+)
+
+// writer remembers what was sent, and turns the mux's own plain-text 404 and
+// 405 into ours: those are written before any route was found, so that the
+// request has no pattern.
+type writer struct {
+	http.ResponseWriter
+	r      *http.Request
+	status int   // 0 until the header is sent
+	size   int64 // bytes of the body
+	gated  bool  // a route was found
+	house  *house
+	mute   bool // the mux's own text is dropped
+}
+
+func (w *writer) WriteHeader(status int) {
+	if w.status != 0 {
+		return
+	}
+	if !w.gated && w.house != nil && w.r.Pattern == "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) {
+		w.noRoute(status)
+		return
+	}
+	if status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// noRoute answers for the mux where no route fits.
+func (w *writer) noRoute(status int) {
+	w.gated = true
+	d := Document{Title: "Not found", Status: status, Detail: "there is nothing at this address"}
+	if status == http.StatusMethodNotAllowed {
+		d.Title, d.Detail = "Method not allowed", "this address takes "+w.Header().Get("Allow")
+	}
+	w.house.gate.refuseStranger(w, w.r, &refusal{d})
+	w.mute = true
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.mute {
+		return len(b), nil
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.size += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// FlushError sends what is written so far. It is http.ResponseController's.
+func (w *writer) FlushError() error {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// refuseStranger answers where no route was found. Pages know who looks at them,
+// so the frame shows the same menu as everywhere.
+func (g *Gate) refuseStranger(w *writer, r *http.Request, err error) {
+	if st := stateOf(r.Context()); st != nil && wantsPage(r) {
+		if who, err := g.auth.Authenticate(r); err == nil {
+			st.who = who
+		}
+	}
+	g.refuse(w, r, err)
+}
+
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*refusal](err)
+	return ok
+}
+
+// bodyErr classifies an error of reading what ("the body", "the form").
+func bodyErr(err error, what string) error {
+	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return errs.New(errs.TooLarge, "%s is larger than the limit of %d bytes", what, tooBig.Limit)
+	}
+	return Malformed(errs.Wrap(errs.Invalid, err, "%s could not be read to its end", what))
+}
