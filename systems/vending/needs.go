@@ -1,0 +1,66 @@
+package vending
+
+import (
+	"log/slog"
+	"time"
+
+	"plumb/base/bounds"
+	"plumb/base/clock"
+	"plumb/engines/bus"
+	"plumb/engines/fleet"
+	"plumb/engines/sqldb"
+	"plumb/engines/web"
+)
+
+// Needs is what the room is given.
+type Needs struct {
+	DB    *sqldb.DB
+	Fleet *fleet.Fleet // identity and presence
+	Bus   bus.Bus      // announcements: see events.go
+	Clock clock.Clock
+	Log   *slog.Logger
+	Shell web.Shell
+	URL   string // how machines reach this house, without a slash at the end: the endpoint that they are told
+}
+
+// Config is what a person may set.
+type Config struct {
+	Window    time.Duration // after each city's midnight, in which its machines report; 1 min to 12 h
+	Grace     time.Duration // after its time, before a machine counts as late; 0 to 12 h
+	Rate      int           // reports a second that one machine may send; 1 to 1,000,000
+	Ahead     time.Duration // a machine's clock further ahead than this is not believed; 0 to 24 h
+	Retention time.Duration // reports taken before that are pruned, and such a clock is not believed; 1 to 3,650 days
+	Capacity  float64       // reports a second that the database is thought to store, until that is measured
+	Queue     time.Duration // work that may wait before machines are refused, each with a slot to come back in
+}
+
+// Defaults returns the configuration of a house where nobody set anything.
+func Defaults() Config {
+	return Config{
+		Window:    time.Hour,
+		Grace:     15 * time.Minute, // the longest backoff of a patient machine
+		Rate:      1000,
+		Ahead:     5 * time.Minute,
+		Retention: 400 * 24 * time.Hour, // a year, and a month to look back from it
+		Capacity:  1000,
+		Queue:     5 * time.Second,
+	}
+}
+
+// valid names every setting that is out of its range.
+func (c Config) valid() error {
+	var b bounds.Check
+	span := func(name string, v, min, max time.Duration) {
+		if v < min || v > max {
+			b.Fault("vending."+name, "must be %s to %s, not %s", min, max, v)
+		}
+	}
+	span("window", c.Window, time.Minute, 12*time.Hour)
+	span("grace", c.Grace, 0, 12*time.Hour)
+	span("ahead", c.Ahead, 0, 24*time.Hour)
+	span("retention", c.Retention, 24*time.Hour, 3650*24*time.Hour)
+	span("queue", c.Queue, 100*time.Millisecond, time.Minute)
+	b.Int("vending.rate", int64(c.Rate), 1, 1_000_000)
+	b.Float("vending.capacity", c.Capacity, 10, 1e6)
+	return b.Err("the settings of vending are not valid")
+}
