@@ -55,6 +55,8 @@ func DecodeBytes(body []byte, into any) error {
 		switch {
 		case errors.Is(sem.Err, json.ErrUnknownName):
 			what = "is not a known field"
+		case sem.JSONKind == '0' && sem.GoType != nil:
+			what = "must be " + typeName(sem.GoType.String()) + " within its range"
 		case sem.JSONKind != 0 && sem.GoType != nil:
 			what = fmt.Sprintf("is %s where %s is needed", kindName(sem.JSONKind), typeName(sem.GoType.String()))
 		}
@@ -136,7 +138,7 @@ func kindName(k jsontext.Kind) string {
 	case '"':
 		return "a text"
 	case '0':
-		return "a number that does not fit, or a number"
+		return "a number"
 	case '{':
 		return "an object"
 	}
