@@ -1,0 +1,76 @@
+package app
+
+import (
+	"io"
+	"os"
+
+	"plumb/answers"
+	"plumb/base/errs"
+	"plumb/base/units"
+	"plumb/engines/lab"
+)
+
+// Answer lists the questions (n is 0) or tells question n.
+func Answer(w io.Writer, n int, asJSON bool) error {
+	book, err := answers.Open()
+	if err != nil {
+		return err
+	}
+	rs, err := shipped()
+	if err != nil {
+		return err
+	}
+	look := answers.LookFor(w, os.Getenv)
+	list := book.Questions
+	if n > 0 {
+		q, ok := book.Question(n)
+		if !ok {
+			return errs.New(errs.NotFound, "there is no question %d", n)
+		}
+		list = []answers.Question{q}
+	}
+	extras := storyOf(rs)
+	switch {
+	case asJSON:
+		return answers.JSON(w, list, extras)
+	case n == 0:
+		return answers.List(w, book, look)
+	}
+	return answers.Tell(w, list[0], extras, look)
+}
+
+// storyOf looks the figures of a story up where they were measured.
+func storyOf(rs lab.Results) answers.Extras {
+	return answers.Extras{
+		Figure: func(system, experiment, claim string) (string, bool) {
+			r, ok := rs.Latest(system, experiment)
+			if !ok {
+				return "", false
+			}
+			for _, c := range r.Claims {
+				if c.ID == claim {
+					verdict := "holds"
+					if !c.Holds {
+						verdict = "does NOT hold"
+					}
+					return c.Figure + ", " + verdict, true
+				}
+			}
+			return "", false
+		},
+		BreakEven: func(system, experiment string) (string, bool) {
+			r, ok := rs.Latest(system, experiment)
+			if !ok || r.BreakEven == nil {
+				return "", false
+			}
+			return r.BreakEven.Assumption + ": " + units.Short(r.BreakEven.Value) + " " + r.BreakEven.Unit, true
+		},
+		Size: sizeOf,
+		Words: func(system string) []string {
+			if !has(system) {
+				return nil
+			}
+			return []string{"prove", "plan", "serve"}
+		},
+	}
+}

@@ -1,0 +1,110 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"plumb/base/clock"
+	"plumb/base/errs"
+	"plumb/engines/accounts"
+	"plumb/engines/bucket"
+	"plumb/engines/bus"
+	"plumb/engines/fleet"
+	"plumb/engines/jobs"
+	"plumb/engines/sqldb"
+)
+
+// engines are the machines that the rooms stand on, open.
+type engines struct {
+	clock    clock.Clock
+	log      *slog.Logger
+	db       *sqldb.DB
+	blobs    bucket.Bucket
+	bus      bus.Bus
+	accounts *accounts.Accounts
+	jobs     *jobs.Queue
+	fleet    *fleet.Fleet
+
+	closers []func() error // in opening order
+}
+
+// openEngines opens them in floor order. What was opened is closed when a later
+// one fails.
+func openEngines(ctx context.Context, cfg Config, folder *Folder, log *slog.Logger) (e *engines, err error) {
+	e = &engines{clock: clock.System{}, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.close())
+		}
+	}()
+	// Both modes fail at start, not at the first request, where a key is unreadable.
+	if _, err := folder.Key(cfg.KeyFile); err != nil {
+		return e, err
+	}
+	dbURL, blobURL := "sqlite:"+filepath.Join(folder.Path, "plumb.db"), "dir:"+filepath.Join(folder.Path, "blobs")
+	if cfg.Clustered() {
+		dbURL, blobURL = cfg.SQL, cfg.Bucket
+	}
+	if e.db, err = sqldb.Open(ctx, dbURL, sqldb.Options{NoSync: cfg.NoSync, Clock: e.clock}); err != nil {
+		return e, err
+	}
+	e.onClose(e.db.Close)
+	if e.blobs, err = bucket.Open(ctx, blobURL); err != nil {
+		return e, fmt.Errorf("open the blobs: %w", err)
+	}
+	e.bus = bus.Memory()
+	if cfg.NATS != "" {
+		if e.bus, err = bus.NATS(ctx, cfg.NATS); err != nil {
+			return e, fmt.Errorf("open the bus: %w", err)
+		}
+	}
+	e.onClose(e.bus.Close)
+	if e.accounts, err = accounts.New(ctx, accounts.Needs{DB: e.db, Bus: e.bus, Clock: e.clock, Log: log}); err != nil {
+		return e, fmt.Errorf("open the accounts: %w", err)
+	}
+	if token := os.Getenv("PLUMB_ADMIN_TOKEN"); token != "" {
+		if err = e.accounts.SetAdminToken(ctx, token); err != nil {
+			return e, fmt.Errorf("PLUMB_ADMIN_TOKEN: %w", err)
+		}
+	}
+	if e.jobs, err = jobs.Open(ctx, e.db, jobs.Config{Log: log, Clock: e.clock}); err != nil {
+		return e, fmt.Errorf("open the jobs: %w", err)
+	}
+	if e.fleet, err = fleet.Open(ctx, fleet.Needs{DB: e.db, Bus: e.bus, Clock: e.clock, Log: log}); err != nil {
+		return e, fmt.Errorf("open the fleet: %w", err)
+	}
+	e.onClose(e.fleet.Close)
+	return e, nil
+}
+
+func (e *engines) onClose(fn func() error) { e.closers = append(e.closers, fn) }
+
+// close closes in reverse order.
+func (e *engines) close() error {
+	var all []error
+	for i := len(e.closers) - 1; i >= 0; i-- {
+		all = append(all, e.closers[i]())
+	}
+	return errors.Join(all...)
+}
+
+// health answers for each engine, for /readyz and the pages' foot.
+func (e *engines) health(ctx context.Context) map[string]error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	h := map[string]error{
+		"database": e.db.Ping(ctx),
+		"bus":      e.bus.Ping(ctx),
+	}
+	_, err := e.blobs.Stat(ctx, "health")
+	if errs.Is(err, errs.NotFound) {
+		err = nil // it answered
+	}
+	h["blobs"] = err
+	return h
+}

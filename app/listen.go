@@ -1,0 +1,103 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"plumb/base/errs"
+)
+
+// A header must arrive within headerTime, or a slow client holds a connection
+// for ever; a body has bodyTime unless its handler extends that.
+const (
+	headerTime = 10 * time.Second
+	bodyTime   = 2 * time.Minute
+	idleTime   = 2 * time.Minute
+	headerMax  = 64 << 10
+)
+
+// door is the HTTP listener.
+type door struct {
+	cfg Config
+	log *slog.Logger
+	ln  net.Listener
+	srv *http.Server
+}
+
+// openDoor listens; requests wait until serve is called.
+func openDoor(cfg Config, log *slog.Logger) (*door, error) {
+	ln, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, errs.Wrap(errs.Invalid, err, "listen on %s", cfg.Listen)
+	}
+	d := &door{cfg: cfg, log: log, ln: ln}
+	if cfg.TLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+		if err != nil {
+			ln.Close()
+			return nil, errs.Wrap(errs.Invalid, err, "read the certificate %s and its key %s", cfg.TLSCert, cfg.TLSKey)
+		}
+		d.ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
+	}
+	return d, nil
+}
+
+// base is the URL under which this house is reached.
+func (d *door) base() string {
+	if d.cfg.URL != "" {
+		return strings.TrimSuffix(d.cfg.URL, "/")
+	}
+	scheme := "http"
+	if d.cfg.TLSCert != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + d.ln.Addr().String()
+}
+
+// serve answers until ctx ends, then lets requests finish for the drain time.
+func (d *door) serve(ctx context.Context, h http.Handler) error {
+	d.srv = &http.Server{
+		Handler: endStreams(ctx, h), ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, IdleTimeout: idleTime, MaxHeaderBytes: headerMax,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ErrorLog:    slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- d.srv.Serve(d.ln) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve %s: %w", d.cfg.Listen, err)
+	case <-ctx.Done():
+	}
+	d.log.Info("draining", "for", d.cfg.Drain)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Drain)
+	defer cancel()
+	if err := d.srv.Shutdown(late); err != nil {
+		d.log.Warn("requests cut off after the drain time", "error", err)
+		return d.srv.Close()
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", d.cfg.Listen, err)
+	}
+	return nil
+}
+
+// endStreams ends event streams, which would otherwise outlast any drain, as
+// soon as ctx ends. Other requests go on to their own end.
+func endStreams(ctx context.Context, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+			own, end := context.WithCancel(r.Context())
+			defer end()
+			defer context.AfterFunc(ctx, end)()
+			r = r.WithContext(own)
+		}
+		h.ServeHTTP(w, r)
+	})
+}

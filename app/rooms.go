@@ -1,0 +1,111 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"plumb/base/errs"
+	"plumb/engines/web"
+	"plumb/face"
+	"plumb/systems/vending"
+)
+
+// room is one system: its name and how it is opened. Rooms that need another
+// room get it in corridors.go, one line each.
+type room struct {
+	name string
+	open func(ctx context.Context, e *engines, shell web.Shell, cfg Config, url string) (face.Face, error)
+}
+
+// rooms lists the house, one short stanza a room.
+func rooms() []room {
+	return []room{
+		{"vending", func(ctx context.Context, e *engines, shell web.Shell, cfg Config, url string) (face.Face, error) {
+			s, err := vending.New(ctx, vending.Needs{
+				DB: e.db, Fleet: e.fleet, Bus: e.bus, Clock: e.clock, Log: e.log, Shell: shell, URL: url,
+			}, cfg.Vending)
+			if err != nil {
+				return face.Face{}, err
+			}
+			return s.Face(), nil
+		}},
+	}
+}
+
+// Names lists the systems that this house holds.
+func Names() []string {
+	var list []string
+	for _, r := range rooms() {
+		list = append(list, r.name)
+	}
+	return list
+}
+
+func has(system string) bool { return slices.Contains(Names(), system) }
+
+// chosen returns the rooms of the named systems; all, when none is named.
+func chosen(names []string) ([]room, error) {
+	all := rooms()
+	if len(names) == 0 {
+		return all, nil
+	}
+	for _, n := range names {
+		if !has(n) {
+			return nil, errs.New(errs.Invalid, "there is no system %q; there are: %s", n, strings.Join(Names(), ", "))
+		}
+	}
+	return slices.DeleteFunc(all, func(r room) bool { return !slices.Contains(names, r.name) }), nil
+}
+
+// openRooms opens each room and refuses a face that leaves something undeclared.
+func openRooms(ctx context.Context, list []room, e *engines, shell web.Shell, cfg Config, url string) ([]face.Face, error) {
+	var faces []face.Face
+	for _, r := range list {
+		f, err := r.open(ctx, e, shell, cfg, url)
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", r.name, err)
+		}
+		if err := f.Valid(); err != nil {
+			return nil, err
+		}
+		faces = append(faces, f)
+	}
+	return faces, nil
+}
+
+// Commands are the rooms' own command-line verbs, `plumb SYSTEM VERB`. They are
+// declared without opening anything.
+func Commands() []*cobra.Command {
+	var list []*cobra.Command
+	bySystem := map[string]*cobra.Command{}
+	for _, c := range roomCommands() {
+		parent := bySystem[c.System]
+		if parent == nil {
+			parent = &cobra.Command{Use: c.System, Short: "Commands of " + c.System}
+			bySystem[c.System] = parent
+			list = append(list, parent)
+		}
+		parent.AddCommand(c.New())
+	}
+	return list
+}
+
+// roomCommands joins what the rooms declare.
+func roomCommands() []face.Command { return nil }
+
+// vendingSettings are the keys of the vending room.
+func vendingSettings(c *vending.Config) []Setting {
+	return []Setting{
+		{Key: "vending.window", Value: &c.Window, Help: "time after a city's midnight in which its machines report"},
+		{Key: "vending.grace", Value: &c.Grace, Help: "how long after its time a machine counts as late"},
+		{Key: "vending.rate", Value: &c.Rate, Help: "reports a second that one machine may send"},
+		{Key: "vending.ahead", Value: &c.Ahead, Help: "how far ahead a machine's clock may be"},
+		{Key: "vending.retention", Value: &c.Retention, Help: "how long reports are kept"},
+		{Key: "vending.capacity", Value: &c.Capacity, Help: "reports a second that the database is thought to store, until that is measured"},
+		{Key: "vending.queue", Value: &c.Queue, Help: "work that may wait before machines get a later slot"},
+	}
+}
