@@ -202,9 +202,12 @@ func (r *run) shapeDraws(i int, z, dst []float64, lo, month int) {
 	}
 }
 
+// clamp sets draws beyond the input's bounds to the bound. Only the shapes with
+// tails can leave bounds between which their ends were found to lie.
 func (r *run) clamp(i int, dst []float64) {
 	low, high, ok := r.p.model.Inputs[i].bounds()
-	if !ok {
+	tails := r.ranges[i].shape == normal || r.ranges[i].shape == lognormal && (low > 0 || high < inf)
+	if !ok || !tails {
 		return
 	}
 	for s, v := range dst {

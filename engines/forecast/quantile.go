@@ -35,7 +35,14 @@ type summary struct {
 func (q *selector) summarise(column []float64) (out summary, ok bool) {
 	low, high, sum := column[0], column[0], 0.0
 	for _, v := range column {
-		low, high = min(low, v), max(high, v)
+		// Not min and max: those must care for NaN, and are slower. A NaN shows
+		// in the sum.
+		if v < low {
+			low = v
+		}
+		if v > high {
+			high = v
+		}
 		sum += v
 	}
 	if math.IsNaN(sum) || math.IsInf(low, 0) || math.IsInf(high, 0) {

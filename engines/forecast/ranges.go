@@ -188,6 +188,33 @@ func (r Range) Quantile(p float64) float64 {
 	return r.at(p)
 }
 
+// Mean returns the expected value; of a table by month, its first month.
+func (r Range) Mean() float64 {
+	switch r.shape {
+	case lognormal:
+		return math.Exp(r.a + r.b*r.b/2)
+	case triangular:
+		return (r.a + r.b + r.c) / 3
+	case uniform:
+		return (r.a + r.b) / 2
+	case beta:
+		return r.c + (r.d-r.c)*r.a/(r.a+r.b)
+	case discrete:
+		sum, before := 0.0, 0.0
+		for i, v := range r.values {
+			sum, before = sum+v*(r.weights[i]-before), r.weights[i]
+		}
+		return sum
+	case samples:
+		sum := 0.0
+		for _, v := range r.values {
+			sum += v / float64(len(r.values))
+		}
+		return sum
+	}
+	return r.InMonth(0)
+}
+
 // at inverts the distributions that are drawn from a uniform u in [0, 1).
 func (r *Range) at(u float64) float64 {
 	switch r.shape {

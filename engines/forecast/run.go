@@ -51,7 +51,7 @@ type UsedInput struct {
 	Range   Range  // in Unit
 	Changed string // "", or by what: "scenario NAME", "set"
 	P5, P10, P50, P90, P95,
-	Mean float64 // of the path's value; over the months for a variable input
+	Mean float64 // of a path's value; of its mean over the months for a variable input
 }
 
 // Result is what a run found.
@@ -429,10 +429,18 @@ func (r *run) describe(u *UsedInput, i int) {
 		for s := range r.inputs[i] {
 			r.inputs[i][s] /= float64(r.months)
 		}
+		var q selector
+		s, _ := q.summarise(r.inputs[i])
+		u.P5, u.P10, u.P50, u.P90, u.P95, u.Mean = s.at[0], s.at[1], s.at[2], s.at[3], s.at[4], s.mean
+		return
 	}
-	var q selector
-	s, _ := q.summarise(r.inputs[i])
-	u.P5, u.P10, u.P50, u.P90, u.P95, u.Mean = s.at[0], s.at[1], s.at[2], s.at[3], s.at[4], s.mean
+	// What is drawn once is known without looking at the draws.
+	at := []float64{0.05, 0.1, 0.5, 0.9, 0.95}
+	for k, p := range at {
+		at[k] = u.Range.Quantile(p)
+	}
+	r.clamp(i, at)
+	u.P5, u.P10, u.P50, u.P90, u.P95, u.Mean = at[0], at[1], at[2], at[3], at[4], u.Range.Mean()
 }
 
 // Text writes the range with its unit, as ParseRange reads it.
