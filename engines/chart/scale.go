@@ -8,6 +8,9 @@ import (
 	"plumb/base/units"
 )
 
+// least is the smallest magnitude that an axis shows; smaller ones count as zero.
+const least = 1e-90
+
 // finite says whether v can be drawn. Values beyond 1e100 would overflow in the
 // arithmetic of ticks, and no quantity here comes near them.
 func finite(v float64) bool { return !math.IsNaN(v) && math.Abs(v) <= 1e100 }
@@ -91,10 +94,11 @@ type axis struct {
 // newAxis covers lo..hi with about want ticks. A linear axis with fromZero
 // begins at zero; a log axis leaves out what isn't positive.
 func newAxis(lo, hi float64, unit string, log, fromZero bool, want int) axis {
-	if !finite(lo) || !finite(hi) || lo > hi {
+	// Numbers near the end of what a float64 holds leave no room for ticks.
+	if !finite(lo) || !finite(hi) || lo > hi || math.Max(math.Abs(lo), math.Abs(hi)) < least {
 		lo, hi = 0, 1
 	}
-	if log && hi > 0 {
+	if log && hi >= least {
 		return logAxis(lo, hi, unit, want)
 	}
 	if fromZero {
@@ -102,11 +106,7 @@ func newAxis(lo, hi float64, unit string, log, fromZero bool, want int) axis {
 	}
 	// A flat or nearly flat series still needs a range to stand in.
 	if width := math.Max(math.Abs(lo), math.Abs(hi)); hi-lo <= width*1e-9 {
-		if width < 1e-90 {
-			lo, hi = 0, 1
-		} else {
-			lo, hi = lo-width*0.1, hi+width*0.1
-		}
+		lo, hi = lo-width*0.1, hi+width*0.1
 	}
 	st := stepFor(unit, math.Max(math.Abs(lo), math.Abs(hi)))
 	a := axis{lo: lo, hi: hi}
@@ -138,7 +138,7 @@ func tickName(v float64, suffix string) string {
 
 // logAxis ticks whole decades, and 2 and 5 between them where there are few.
 func logAxis(lo, hi float64, unit string, want int) axis {
-	if lo <= 0 {
+	if lo < least {
 		lo = hi / 1000
 	}
 	from, to := int(math.Floor(math.Log10(lo)+1e-9)), int(math.Ceil(math.Log10(hi)-1e-9))

@@ -48,11 +48,24 @@ func TestAxisCovers(t *testing.T) {
 				t.Fatalf("%v..%v: ticks %v", lo, hi, ax.at)
 			}
 		}
-		if !ax.log && (ax.lo > lo || ax.hi < hi) {
+		if !ax.log && hi-lo > 2*least && (ax.lo > lo || ax.hi < hi) {
 			t.Fatalf("%v..%v is outside %v..%v", lo, hi, ax.lo, ax.hi)
 		}
 		if s, ok := ax.place(hi); ok && (s < 0 || s > 1) {
 			t.Fatalf("place(%v) = %v", hi, s)
+		}
+	})
+}
+
+// TestAnyBits draws axes for floats of every magnitude: it must end.
+func TestAnyBits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bits := rapid.Uint64()
+		a := math.Float64frombits(bits.Draw(t, "a"))
+		b := rapid.OneOf(rapid.Map(bits, math.Float64frombits), rapid.Just(a*(1+1e-9)), rapid.Just(math.Nextafter(a, 1)), rapid.Just(-a)).Draw(t, "b")
+		ax := newAxis(math.Min(a, b), math.Max(a, b), rapid.SampledFrom([]string{"", "bytes", "s", "share"}).Draw(t, "unit"), rapid.Bool().Draw(t, "log"), rapid.Bool().Draw(t, "zero"), 5)
+		if len(ax.at) > 700 {
+			t.Fatalf("%d ticks", len(ax.at))
 		}
 	})
 }
