@@ -34,8 +34,9 @@ func (m *memory) Put(ctx context.Context, key string, r io.Reader, size int64, o
 	if err != nil {
 		return err
 	}
-	data, err := io.ReadAll(b)
-	if err != nil {
+	var buf bytes.Buffer
+	buf.Grow(int(min(b.want+1, 64<<20)) + bytes.MinRead) // so that most bodies are not copied again
+	if _, err := buf.ReadFrom(b); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
 	m.mu.Lock()
@@ -47,7 +48,7 @@ func (m *memory) Put(ctx context.Context, key string, r io.Reader, size int64, o
 	if !taken {
 		m.keys = slices.Insert(m.keys, i, key)
 	}
-	m.objects[key] = object{data, time.Now()}
+	m.objects[key] = object{buf.Bytes(), time.Now()}
 	return nil
 }
 
