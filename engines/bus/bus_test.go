@@ -88,16 +88,14 @@ func TestNATSRestarts(t *testing.T) {
 	if !errs.Is(err, errs.Busy) {
 		t.Errorf("25 MiB published while all nodes are away: %v", err)
 	}
-	late, stop := make(chan bool, 1), func() {}
-	if stop, err = to.Subscribe("late", func(string, []byte) {
+	late := make(chan bool, 1)
+	if _, err := to.Subscribe("late", func(string, []byte) {
 		select {
 		case late <- true:
 		default:
 		}
 	}); err != nil {
 		t.Errorf("subscribe while all nodes are away: %v", err)
-	} else {
-		defer stop()
 	}
 	for i := range 3 {
 		c.Start(i)

@@ -222,6 +222,9 @@ func stops(t *testing.T, a, b bus.Bus) {
 		publish(t, a, "k", fmt.Sprint(i))
 	}
 	kept.wait(t, 101)
+	waitFor(t, "the first call", func() bool { return calls.Load() > 0 })
+	publish(t, a, "k", "last")
+	kept.wait(t, 102)
 	if got := in.wait(t, 1); len(got) != 1 {
 		t.Errorf("after stop: %d messages", len(got))
 	}
