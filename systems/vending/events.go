@@ -1,0 +1,46 @@
+package vending
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// The room's announcements. What must arrive is in the database; these say "look".
+const (
+	subjectCities   = "vending.cities"   // a city was defined or changed; no payload
+	subjectReported = "vending.reported" // Reported: reports were stored
+	subjectFaulty   = "vending.faulty"   // Faulty: a machine's newest report names faults
+)
+
+// Reported tells of reports that were committed together.
+type Reported struct {
+	Machine string    `json:"machine"`
+	City    string    `json:"city"`
+	Stored  int       `json:"stored"`
+	At      time.Time `json:"at"`
+}
+
+// Faulty tells of a machine whose newest report names faults.
+type Faulty struct {
+	Machine string    `json:"machine"`
+	City    string    `json:"city"`
+	Report  string    `json:"report_id"`
+	Codes   []string  `json:"codes"`
+	At      time.Time `json:"at"`
+}
+
+// announce publishes v. A loss is logged and does no harm: nobody relies on it.
+func (s *System) announce(ctx context.Context, subject string, v any) {
+	var data []byte
+	if v != nil {
+		var err error
+		if data, err = json.Marshal(v); err != nil {
+			s.n.Log.Error("an announcement cannot be written", "subject", subject, "error", err)
+			return
+		}
+	}
+	if err := s.n.Bus.Publish(ctx, subject, data); err != nil {
+		s.n.Log.Debug("an announcement was lost", "subject", subject, "error", err)
+	}
+}

@@ -1,0 +1,66 @@
+package vending
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"plumb/base/errs"
+)
+
+// measures are the room's metrics, all named plumb_vending_....
+type measures struct {
+	reports  *prometheus.CounterVec // by outcome: stored, duplicate, invalid, conflict
+	refused  *prometheus.CounterVec // at the door, by reason: busy, away, rate, invalid
+	clockOff prometheus.Counter
+	gauges   []prometheus.Collector
+}
+
+func newMeasures(s *System) measures {
+	const ns, sub = "plumb", "vending"
+	m := measures{
+		reports:  prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "reports_total", Help: "Reports by what became of them."}, []string{"outcome"}),
+		refused:  prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "refused_total", Help: "Reports refused before they were stored, by reason."}, []string{"reason"}),
+		clockOff: prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "clock_off_total", Help: "Reports whose taken_at was not believed."}),
+	}
+	for _, o := range []string{"stored", "duplicate", "invalid", "conflict"} {
+		m.reports.WithLabelValues(o) // so that they exist before the first
+	}
+	for _, r := range []string{becauseBusy, becauseAway, becauseRate, "invalid"} {
+		m.refused.WithLabelValues(r)
+	}
+	gauge := func(name, help string, value func() float64) {
+		m.gauges = append(m.gauges, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help}, value))
+	}
+	gauge("queue_reports", "Reports let in and not yet stored.", func() float64 { return float64(s.door.admission.State(s.n.Clock.Now()).Waiting) })
+	gauge("reserved_slots", "Machines that were refused and given a slot which is still to come.", func() float64 { return float64(s.door.admission.State(s.n.Clock.Now()).Reserved) })
+	gauge("line_seconds", "Time until the last slot given.", func() float64 { return s.door.admission.State(s.n.Clock.Now()).Line.Seconds() })
+	gauge("capacity_reports_per_second", "Reports a second that the database is measured to store.", func() float64 { return s.door.admission.State(s.n.Clock.Now()).Capacity })
+	gauge("breaker_open", "1 while the database is not asked because it kept failing.", func() float64 {
+		if open, _ := s.door.breaker.Open(s.n.Clock.Now()); open {
+			return 1
+		}
+		return 0
+	})
+	return m
+}
+
+func (m *measures) collectors() []prometheus.Collector {
+	return append([]prometheus.Collector{m.reports, m.refused, m.clockOff}, m.gauges...)
+}
+
+// receipt counts what became of one report.
+func (m *measures) receipt(r *Receipt) {
+	outcome := r.Status
+	switch {
+	case errs.Is(r.Err, errs.Conflict):
+		outcome = "conflict"
+	case r.Err != nil:
+		outcome = "invalid"
+	}
+	m.reports.WithLabelValues(outcome).Inc()
+	if r.ClockOff && r.Status == "stored" {
+		m.clockOff.Inc()
+	}
+}
+
+// refuse counts n reports refused at the door.
+func (m *measures) refuse(reason string, n int) { m.refused.WithLabelValues(reason).Add(float64(n)) }

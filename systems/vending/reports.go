@@ -1,0 +1,281 @@
+package vending
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"plumb/base/bounds"
+	"plumb/base/errs"
+	"plumb/engines/fleet"
+	"plumb/engines/sqldb"
+)
+
+// Report is what a machine says of itself: the whole of it, every time.
+type Report struct {
+	ID     string    // chosen by the machine, 1 to 128 characters; the same report keeps its id
+	Taken  time.Time // by the machine's clock; zero: it has none
+	Slots  []Slot    // 1 to 500
+	Faults []Fault   // up to 100
+}
+
+// Slot is one selection of the machine.
+type Slot struct {
+	Slot      string `json:"slot"` // "A1"
+	SKU       string `json:"sku"`
+	Remaining int64  `json:"remaining"`       // 0 to Capacity
+	Capacity  int64  `json:"capacity"`        // 1 to 10,000
+	Price     *int64 `json:"price,omitempty"` // minor units of the local currency
+}
+
+// Fault is something that is wrong with the machine.
+type Fault struct {
+	Code     string     `json:"code"`     // one of Codes
+	Severity string     `json:"severity"` // low, medium, high
+	Slot     string     `json:"slot,omitempty"`
+	Since    *time.Time `json:"since,omitempty"`
+}
+
+// Codes are the faults that a machine may report, with the severity that each
+// has when the machine does not say: does it still sell, and does it spoil?
+var Codes = map[string]string{
+	"coin_jam": "medium", "stuck_item": "low", "door_open": "high", "temperature": "high", "card_reader": "medium", "other": "low",
+}
+
+// severities in words, by rank; 0 is none.
+var severities = []string{"", "low", "medium", "high"}
+
+func rank(severity string) int {
+	for i, s := range severities {
+		if s == severity {
+			return i
+		}
+	}
+	return 0
+}
+
+// body is a report as it is kept, and as two reports are compared: by content.
+type body struct {
+	Taken  *time.Time `json:"taken_at,omitempty"` // as the machine claims
+	Slots  []Slot     `json:"slots"`
+	Faults []Fault    `json:"faults,omitempty"`
+}
+
+// check names every fault of r and gives faults without a severity their usual one.
+func (r *Report) check() error {
+	var b bounds.Check
+	b.Text("report_id", r.ID, 1, 128)
+	if n := len(r.Slots); n < 1 || n > 500 {
+		b.Fault("slots", "must have 1 to 500 entries, not %d: every report tells the whole stock", n)
+	}
+	if n := len(r.Faults); n > 100 {
+		b.Fault("faults", "may have 100 entries, not %d", n)
+	}
+	seen := make(map[string]bool, len(r.Slots))
+	for i, s := range r.Slots[:min(len(r.Slots), 500)] {
+		if s.ok() && !seen[s.Slot] { // places are written for the wrong ones only
+			seen[s.Slot] = true
+			continue
+		}
+		at := fmt.Sprintf("slots[%d].", i)
+		b.Text(at+"slot", s.Slot, 1, 16)
+		b.Text(at+"sku", s.SKU, 1, 64)
+		b.Int(at+"capacity", s.Capacity, 1, 10_000)
+		b.Int(at+"remaining", s.Remaining, 0, max(0, min(s.Capacity, 10_000)))
+		if s.Price != nil {
+			b.Int(at+"price", *s.Price, 0, mostMoney)
+		}
+		if seen[s.Slot] {
+			b.Fault(at+"slot", "stands twice")
+		}
+		seen[s.Slot] = true
+	}
+	for i := range r.Faults[:min(len(r.Faults), 100)] {
+		f := &r.Faults[i]
+		at := fmt.Sprintf("faults[%d].", i)
+		usual, known := Codes[f.Code]
+		if !known {
+			b.OneOf(at+"code", f.Code, "coin_jam", "stuck_item", "door_open", "temperature", "card_reader", "other")
+		}
+		if f.Severity == "" {
+			f.Severity = usual
+		}
+		b.OneOf(at+"severity", f.Severity, "low", "medium", "high")
+		b.Text(at+"slot", f.Slot, 0, 16)
+		if f.Since != nil && (f.Since.Year() < 1 || f.Since.Year() > 9999) {
+			b.Fault(at+"since", "is not a time of our era")
+		}
+	}
+	return b.Err("the report is not valid")
+}
+
+// mostMoney is the largest whole number that every JSON reader keeps exactly.
+const mostMoney = 1<<53 - 1
+
+// ok says whether check would find nothing wrong with s alone.
+func (s *Slot) ok() bool {
+	var b bounds.Check
+	if s.Capacity < 1 || s.Capacity > 10_000 || s.Remaining < 0 || s.Remaining > s.Capacity || s.Price != nil && (*s.Price < 0 || *s.Price > mostMoney) {
+		return false
+	}
+	b.Text("slot", s.Slot, 1, 16)
+	b.Text("sku", s.SKU, 1, 64)
+	return b.Err("") == nil
+}
+
+// Receipt is the answer to one report of a batch.
+type Receipt struct {
+	ReportID string
+	Status   string // "stored" or "duplicate"; empty where Err says why not
+	Err      error
+	Next     time.Time // when the machine is expected again
+	Now      time.Time // the server's time
+	Taken    time.Time // under which it is kept
+	ClockOff bool      // the machine's clock was not believed
+}
+
+// incoming is a report on its way into the database.
+type incoming struct {
+	id       string
+	taken    int64 // microseconds
+	body     string
+	faults   int64
+	severity int64
+	slots    int64
+	empty    int64
+	inserted bool
+	other    bool // the id stands for other content
+}
+
+// keep stores reports of one machine, a hundred or so at most, and returns when
+// all of them are durable: a receipt for each, in their order. The error is for
+// all: Busy when the database did not take them, and nothing is stored then.
+//
+// The caller has asked the door before.
+func (s *System) keep(ctx context.Context, m fleet.Machine, list []Report) ([]Receipt, error) {
+	city, err := s.cityFor(ctx, m.Cohort)
+	if err != nil {
+		return nil, err
+	}
+	now := s.n.Clock.Now()
+	next := s.nextCall(m.ID, city, now)
+	receipts := make([]Receipt, len(list))
+	rows := make([]*incoming, 0, len(list))
+	place := make([]*incoming, len(list)) // the row that answers for each report; nil where Err does
+	first := make(map[string]*incoming, len(list))
+	for i := range list {
+		r := &list[i]
+		receipts[i] = Receipt{ReportID: r.ID, Next: next, Now: now}
+		if receipts[i].Err = r.check(); receipts[i].Err != nil {
+			continue
+		}
+		row, off := s.row(r, now)
+		receipts[i].Taken, receipts[i].ClockOff = time.UnixMicro(row.taken).UTC(), off
+		if earlier, ok := first[r.ID]; ok { // twice in one batch
+			if earlier.body != row.body {
+				receipts[i].Err = reused(r.ID)
+				continue
+			}
+			place[i] = earlier
+			continue
+		}
+		first[r.ID], place[i] = row, row
+		rows = append(rows, row)
+	}
+	if len(rows) > 0 {
+		err := s.n.DB.Batch(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			return s.store.take(ctx, tx, m.ID, rows, now.UnixMicro(), next.UnixMicro())
+		})
+		if err != nil {
+			return nil, fmt.Errorf("store %d reports of machine %s: %w", len(rows), m.ID, err)
+		}
+	}
+	s.settle(receipts, place)
+	s.tell(ctx, m, city, rows, now)
+	return receipts, nil
+}
+
+// row turns a checked report into what the database keeps of it.
+func (s *System) row(r *Report, now time.Time) (row *incoming, clockOff bool) {
+	b := body{Slots: r.Slots, Faults: r.Faults}
+	row = &incoming{id: r.ID, taken: now.UnixMicro(), slots: int64(len(r.Slots)), faults: int64(len(r.Faults))}
+	if !r.Taken.IsZero() {
+		taken := r.Taken.UTC().Truncate(time.Microsecond)
+		b.Taken = &taken
+		if taken.After(now.Add(s.c.Ahead)) || taken.Before(now.Add(-s.c.Retention)) {
+			clockOff = true
+		} else {
+			row.taken = taken.UnixMicro()
+		}
+	}
+	for _, slot := range r.Slots {
+		if slot.Remaining == 0 {
+			row.empty++
+		}
+	}
+	for _, f := range r.Faults {
+		row.severity = max(row.severity, int64(rank(f.Severity)))
+	}
+	text, err := json.Marshal(b)
+	if err != nil { // numbers, checked texts and times of our era always can
+		panic(fmt.Sprintf("vending: a checked report cannot be written: %v", err))
+	}
+	row.body = string(text)
+	return row, clockOff
+}
+
+// reused is the answer to an id that came before with other content.
+func reused(id string) error {
+	return errs.New(errs.Conflict, "report id %q was used before, for a report with other content: give each report its own", id)
+}
+
+// settle fills in what became of each report. The first to bring a row in
+// answers "stored", whoever comes later in the same batch "duplicate".
+func (s *System) settle(receipts []Receipt, place []*incoming) {
+	told := map[*incoming]bool{}
+	for i, row := range place {
+		r := &receipts[i]
+		switch {
+		case row == nil: // r.Err says why
+		case row.other:
+			r.Err = reused(r.ReportID)
+		case row.inserted && !told[row]:
+			r.Status, told[row] = "stored", true
+		default:
+			r.Status = "duplicate"
+		}
+		s.measures.receipt(r)
+	}
+}
+
+// tell announces what was stored.
+func (s *System) tell(ctx context.Context, m fleet.Machine, city City, rows []*incoming, now time.Time) {
+	stored := 0
+	var newest *incoming
+	for _, r := range rows {
+		if r.inserted {
+			stored++
+			if newest == nil || r.taken >= newest.taken {
+				newest = r
+			}
+		}
+	}
+	if stored == 0 {
+		return
+	}
+	s.announce(ctx, subjectReported, Reported{m.ID, city.Name, stored, now.UTC()})
+	if newest.faults == 0 {
+		return
+	}
+	var b body
+	if err := json.Unmarshal([]byte(newest.body), &b); err != nil {
+		s.n.Log.Error("a report that was just written cannot be read", "machine", m.ID, "report", newest.id, "error", err)
+		return
+	}
+	f := Faulty{Machine: m.ID, City: city.Name, Report: newest.id, At: now.UTC()}
+	for _, fault := range b.Faults {
+		f.Codes = append(f.Codes, fault.Code)
+	}
+	s.announce(ctx, subjectFaulty, f)
+}
