@@ -132,7 +132,7 @@ func TestSessionsEnd(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		ctx, c := t.Context(), start()
 		a := open(t, db, c, nil)
-		a.SetAdminToken("a-token-for-scripts")
+		a.SetAdminToken(t.Context(), "a-token-for-scripts")
 		in := func() Session {
 			s, err := a.SignInToken(ctx, "a-token-for-scripts", "10.0.0.1:1")
 			if err != nil {
@@ -379,16 +379,16 @@ func TestRightsChangeAtOnce(t *testing.T) {
 func TestAdminToken(t *testing.T) {
 	db := sqldbtest.Open(t, sqldbtest.SQLite, sqldb.Options{})
 	a := open(t, db, start(), nil)
-	if err := a.SetAdminToken("short"); !errs.Is(err, errs.Invalid) {
+	if err := a.SetAdminToken(t.Context(), "short"); !errs.Is(err, errs.Invalid) {
 		t.Error(err)
 	}
-	if err := a.SetAdminToken("accept-admin-token-0123456789"); err != nil {
+	if err := a.SetAdminToken(t.Context(), "accept-admin-token-0123456789"); err != nil {
 		t.Fatal(err)
 	}
 	if who, err := a.Authenticate(bearer("accept-admin-token-0123456789")); err != nil || who.Name != "admin" || !who.May(web.Admin) {
 		t.Error(who, err)
 	}
-	a.SetAdminToken("")
+	a.SetAdminToken(t.Context(), "")
 	if _, err := a.Authenticate(bearer("accept-admin-token-0123456789")); !errs.Is(err, errs.Unknown) {
 		t.Error(err)
 	}

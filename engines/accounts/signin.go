@@ -29,7 +29,7 @@ type adminToken struct{ hash atomic.Pointer[string] }
 
 // SetAdminToken lets the token act as the person admin, for scripts. It lives in
 // memory only. A token has at least 16 bytes; an empty one switches this off.
-func (a *Accounts) SetAdminToken(token string) error {
+func (a *Accounts) SetAdminToken(_ context.Context, token string) error {
 	if token == "" {
 		a.admin.hash.Store(nil)
 		return nil
