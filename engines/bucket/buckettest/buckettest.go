@@ -35,7 +35,7 @@ func Suite(t *testing.T, open func(t *testing.T) bucket.Bucket) {
 		{"list order", listOrder},
 		{"if absent", ifAbsent},
 		{"fifty writers", fiftyWriters},
-		{"fifty large writers", largeWriters},
+		{"large writers", largeWriters},
 		{"replace while read", replaceWhileRead},
 		{"delete", deleteTwice},
 		{"bodies of the wrong size", wrongSize},
