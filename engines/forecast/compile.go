@@ -366,14 +366,22 @@ func (p *Program) unitsOf(n *node, regs *[3]int, us *[3]Unit, depth int) (Unit, 
 			regs[0] = p.convert(regs[0], us[0], want, depth)
 		}
 		return want, nil
+	case opCeil, opFloor, opRound:
+		// visits/month over visits/vehicle/day is vehicles, but 30 times too many:
+		// what was derived is brought to base units before it is rounded.
+		if us[0].text == "" {
+			whole := Unit{dims: us[0].dims, num: 1, den: 1}
+			regs[0] = p.convert(regs[0], us[0], whole, depth)
+			return whole, nil
+		}
 	case opWindow:
 		monthUnit := Unit{dims: []dim{{"s", 1}}, num: units["month"].num, den: 1}
 		if !us[1].Same(monthUnit) {
-			return us[0], errs.New(errs.Invalid, "window needs a time as its length, not %s", us[1])
+			return us[0], errs.New(errs.Invalid, "recent needs a time as its length, not %s", us[1])
 		}
 		regs[1] = p.convert(regs[1], us[1], monthUnit, depth+1)
 	}
-	return us[0], nil // sum, window, ceil, floor, round
+	return us[0], nil // sum, recent, and rounding in a name's own unit
 }
 
 // checkNames checks what a model says about its own parts.

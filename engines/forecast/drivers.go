@@ -1,15 +1,16 @@
 package forecast
 
 import (
+	"cmp"
 	"context"
 	"math"
-	"sort"
+	"slices"
 )
 
-// Driver says how much one input moves the main output's total.
+// Driver says how much one input moves one output's total.
 type Driver struct {
-	Input  string
 	Output string
+	Input  string
 	// Rank is Spearman's rank correlation over the samples, -1 to 1.
 	Rank float64
 	// Share is the input's part of the sum of squared rank correlations, 0 to 1:
@@ -21,47 +22,53 @@ type Driver struct {
 	Measured  bool
 }
 
-// drivers fills in out.Drivers. Nothing in it depends on the order of samples.
+// drivers fills in out.Drivers, for the main output and for every output that
+// is a stack of others. Nothing in it depends on the order of samples.
 func (r *run) drivers(ctx context.Context, out *Result) error {
-	main := 0
-	for i := range out.Outputs {
-		if out.Outputs[i].Name == out.Main {
-			main = i
-		}
-	}
 	var uncertain []int
 	for i := range r.ranges {
 		if r.inputs[i] != nil {
 			uncertain = append(uncertain, i)
 		}
 	}
-	lows, highs, err := r.tornado(ctx, uncertain, main)
+	swings, err := r.tornado(ctx, uncertain)
 	if err != nil {
 		return err
 	}
-	var k ranker
-	total, squares := k.ranks(r.totals[main]), 0.0
-	for n, i := range uncertain {
-		rho := k.correlate(r.inputs[i], total)
-		squares += rho * rho
-		out.Drivers = append(out.Drivers, Driver{
-			Input: out.Inputs[i].Name, Output: out.Main, Rank: rho, Low: lows[n], High: highs[n], Measured: out.Inputs[i].Measured,
-		})
-	}
-	for i := range out.Drivers {
-		if squares > 0 {
-			out.Drivers[i].Share = out.Drivers[i].Rank * out.Drivers[i].Rank / squares
+	names := []string{out.Main}
+	for _, s := range out.Stacks {
+		if !slices.Contains(names, s.Of) {
+			names = append(names, s.Of)
 		}
 	}
-	sort.SliceStable(out.Drivers, func(i, j int) bool { return out.Drivers[i].Share > out.Drivers[j].Share })
+	var k ranker
+	for _, name := range names {
+		at := slices.IndexFunc(out.Outputs, func(o Output) bool { return o.Name == name })
+		total, first, squares := k.ranks(r.totals[at]), len(out.Drivers), 0.0
+		for n, i := range uncertain {
+			rho := k.correlate(r.inputs[i], total)
+			squares += rho * rho
+			out.Drivers = append(out.Drivers, Driver{
+				Output: name, Input: out.Inputs[i].Name, Rank: rho, Low: swings[at][2*n], High: swings[at][2*n+1], Measured: out.Inputs[i].Measured,
+			})
+		}
+		mine := out.Drivers[first:]
+		for i := range mine {
+			if squares > 0 {
+				mine[i].Share = mine[i].Rank * mine[i].Rank / squares
+			}
+		}
+		slices.SortStableFunc(mine, func(a, b Driver) int { return cmp.Compare(b.Share, a.Share) })
+	}
 	return nil
 }
 
-// tornado evaluates the model once with a column of 2 values per input: that
-// input at its 10th and its 90th percentile, all others at their medians.
-func (r *run) tornado(ctx context.Context, uncertain []int, output int) (lows, highs []float64, err error) {
+// tornado evaluates the model once with 2 samples per input: that input at its
+// 10th and its 90th percentile, all others at their medians. It returns the
+// totals of every output.
+func (r *run) tornado(ctx context.Context, uncertain []int) ([][]float64, error) {
 	if len(uncertain) == 0 {
-		return nil, nil, nil
+		return make([][]float64, len(r.totals)), nil
 	}
 	n := 2 * len(uncertain)
 	t := newRun(r.p, r.ranges, n, r.months, 0)
@@ -75,13 +82,7 @@ func (r *run) tornado(ctx context.Context, uncertain []int, output int) (lows, h
 		r.clamp(i, column)
 		t.levels[i] = column
 	}
-	if err := t.evaluate(ctx, nil); err != nil {
-		return nil, nil, err
-	}
-	for k := range uncertain {
-		lows, highs = append(lows, t.totals[output][2*k]), append(highs, t.totals[output][2*k+1])
-	}
-	return lows, highs, nil
+	return t.totals, t.evaluate(ctx, nil)
 }
 
 // spread is how much narrower the mean over months of the normals beneath is

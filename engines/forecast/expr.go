@@ -21,13 +21,13 @@ import (
 // which give 1 or 0. month is the number of the month, from 1. Functions:
 //
 //	min(a, b)  max(a, b)           of the same unit
-//	ceil(a)  floor(a)  round(a)    in a's unit
+//	ceil(a)  floor(a)  round(a)    in a name's own unit; else in bytes, seconds, things
 //	sqrt(a)  exp(a)  log(a)        of plain numbers
 //	pow(a, b)                      of plain numbers
 //	when(condition, a, b)          a where condition is not 0, else b
 //	prev(name, start)              name's value a month ago; start in the first month
 //	sum(a)                         a added up from the first month to this one
-//	window(a, n)                   a added up over the last n months, this one included
+//	recent(a, n)                   a added up over the last n months, this one included
 //	q("30 day/month")              a number with a unit
 
 // opcode is what a node does, and what an instruction of a Program does.
@@ -76,7 +76,7 @@ var functions = map[string]struct {
 }{
 	"min": {opMin, 2}, "max": {opMax, 2}, "ceil": {opCeil, 1}, "floor": {opFloor, 1}, "round": {opRound, 1},
 	"sqrt": {opSqrt, 1}, "exp": {opExp, 1}, "log": {opLog, 1}, "pow": {opPow, 2}, "when": {opWhen, 3},
-	"prev": {opPrev, 2}, "sum": {opSum, 1}, "window": {opWindow, 2}, "q": {opNumber, 1},
+	"prev": {opPrev, 2}, "sum": {opSum, 1}, "recent": {opWindow, 2}, "q": {opNumber, 1},
 }
 
 // binary maps Go's operators; a > b is read as b < a.

@@ -62,8 +62,19 @@ type Result struct {
 	Main                    string
 	Inputs                  []UsedInput
 	Outputs                 []Output
-	Drivers                 []Driver // of Main, the strongest first
+	Drivers                 []Driver // of Main, then of each stacked output; the strongest first
 	Stacks                  []Stack
+}
+
+// DriversOf returns the drivers of one output, the strongest first.
+func (r *Result) DriversOf(output string) []Driver {
+	var out []Driver
+	for _, d := range r.Drivers {
+		if d.Output == output {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // Output returns the named output, nil when there is none.
@@ -449,4 +460,36 @@ func (u UsedInput) Text() string {
 		return u.Range.String()
 	}
 	return fmt.Sprintf("%s %s", u.Range, u.Unit)
+}
+
+// ReadAmount reads text as a limit for an output's total and returns it in the
+// total's unit. A number without a unit is taken in that unit when bare is
+// true, and refused otherwise. Errors are Invalid.
+func (p *Program) ReadAmount(output, text string, bare bool) (float64, error) {
+	i := slices.IndexFunc(p.outputs, func(i int) bool { return p.model.Formulas[i].Name == output })
+	if i < 0 {
+		return 0, errs.New(errs.Invalid, "unknown output %q", output)
+	}
+	blank := p.blankOutputs(Options{})[i]
+	want, err := ParseUnit(blank.TotalUnit, p.vocabulary)
+	if err != nil {
+		return 0, err
+	}
+	if want.text == "" {
+		want = plain()
+	}
+	rg, unit, err := ParseRange(text, p.vocabulary)
+	switch {
+	case err != nil:
+		return 0, err
+	case rg.shape != fixed:
+		return 0, errs.New(errs.Invalid, "a limit is one number, not a range")
+	case unit.IsZero() && (bare || want.text == ""):
+		return rg.a, nil
+	case unit.IsZero():
+		return 0, errs.New(errs.Invalid, "a unit is missing: write %q", text+" "+want.text)
+	case !unit.Same(want):
+		return 0, errs.New(errs.Invalid, "the unit is %s, but the total of %s is in %s", unit, output, orNumber(want))
+	}
+	return rg.a * factor(unit, want), nil
 }

@@ -120,10 +120,11 @@ func formulas() []forecast.Formula {
 
 		// Vehicles are counted per city: half a vehicle's work in each of two cities
 		// needs two vehicles.
+		{Name: "depots", Unit: "cities", Is: "round(cities)"},
 		{Name: "visits", Title: "Restocking visits", Unit: "visits/month", Is: "fleet * restocks", Show: true, Total: sum},
-		{Name: "vehicles", Title: "Vehicles", Unit: "vehicles", Is: "ceil(visits / (stops * working_days) / cities) * cities", Show: true, Total: last},
+		{Name: "vehicles", Title: "Vehicles", Unit: "vehicles", Is: "ceil(visits / (stops * working_days) / depots) * depots", Show: true, Total: last},
 		{Name: "repair_visits", Title: "Repair visits", Unit: "visits/month", Is: "fleet * repairs", Show: true, Total: sum},
-		{Name: "technicians", Title: "Technicians", Unit: "technicians", Is: "ceil(repair_visits / (repair_stops * working_days) / cities) * cities", Show: true, Total: last},
+		{Name: "technicians", Title: "Technicians", Unit: "technicians", Is: "ceil(repair_visits / (repair_stops * working_days) / depots) * depots", Show: true, Total: last},
 
 		{Name: "cost_cellular", Title: "Cellular lines and data", Unit: "USD/month", Is: "fleet * sim_price + cellular_bytes * data_price", Show: true, Total: sum},
 		{Name: "cost_servers", Title: "Servers", Unit: "USD/month", Is: "servers * server_price", Show: true, Total: sum},
