@@ -132,7 +132,7 @@ func (h *herd) headline(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		h.rows[d.name].record(h.w.run(d, h.recorder(d)))
+		h.w.run(d, h.recorder(d)).record(h.rows[d.name])
 	}
 	return nil
 }

@@ -20,6 +20,10 @@ const (
 	queueBound = 5 * time.Second  // of work that may wait, where a queue is bounded
 	openFiles  = 1 << 20          // Linux' fs.nr_open: no queue of connections is longer
 	theHour    = time.Hour        // a report that is not stored by 01:00 is lost to the batch
+
+	// The window ends before the batch begins, by the most that a clock is off
+	// (5 min) and as much again for a second try.
+	reportWindow = 50 * time.Minute
 )
 
 // world is what all designs of one comparison share.
@@ -37,16 +41,19 @@ type world struct {
 // design is one way to run the night.
 type design struct {
 	name   string
+	text   string
 	window time.Duration // calls are spread over this by the machine's id; 0: all at midnight
 	bound  bool          // at most queueBound of work waits; else as many as there are open files
 	refuse bool          // whoever finds no room is told at once; else it waits for giveUp
 	slots  bool          // who is refused gets a slot, by the very code that serve runs
+	yours  *decider      // a user's own
 }
 
 var (
-	midnight = design{name: "midnight"}
-	bounded  = design{name: "bounded queue", bound: true, refuse: true}
-	window   = design{name: "window and slots", window: time.Hour, bound: true, refuse: true, slots: true}
+	midnight = design{name: "midnight", text: "Everybody calls at 00:00; the server takes every connection and works them off in order."}
+	bounded  = design{name: "bounded queue", text: "Everybody calls at 00:00; a full queue answers 503 at once, and machines try again every 5 s without end.", bound: true, refuse: true}
+	window   = design{name: "window and slots", text: "Each machine has its slot in a window; whoever finds the queue full is given a slot of its own, and unanswered calls back off with full jitter.",
+		window: reportWindow, bound: true, refuse: true, slots: true}
 )
 
 // outcome is what a night came to.
@@ -58,6 +65,14 @@ type outcome struct {
 	wasted float64       // share of the server's work that stored nothing
 	p50    time.Duration // from a machine's own first call until stored, of those stored
 	p99    time.Duration
+}
+
+// record writes what the night came to into a design's row.
+func (o outcome) record(d *lab.Design) {
+	d.Set("lost", float64(o.lost)).Set("tries", o.tries).Set("peak_arrivals_per_s", float64(o.peak)).Set("wasted_pct", 100*o.wasted).Set("wait_p99_s", o.p99.Seconds())
+	if o.lost == 0 {
+		d.Set("done_s", o.done.Seconds())
+	}
 }
 
 func (o outcome) lostShare(w world) float64 { return float64(o.lost) / float64(w.machines) }
@@ -137,6 +152,7 @@ func newNight(w world, d design) *night {
 	n.base = time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC).Add(-n.midnight)
 	n.seconds = make([]int32, int((n.midnight+w.horizon)/time.Second)+1)
 	if d.slots {
+		// The server has run before tonight, so that it knows what it can do.
 		n.admission = slots.NewAdmission(slots.Limits{Capacity: w.capacity})
 		n.callers = make([]slots.Caller, w.machines)
 	}
@@ -156,13 +172,18 @@ func (n *night) wake() {
 	for i := range all {
 		all[i].id = "m-" + strconv.Itoa(i)
 		at := n.midnight
-		if n.d.window > 0 {
+		switch {
+		case n.d.yours != nil:
+			at += n.d.yours.first(int32(i))
+		case n.d.window > 0:
 			at = open.At(all[i].id).Sub(n.base)
 		}
 		off := max(-1, min(1, n.rng.NormFloat64()/3))
 		all[i].at = at + time.Duration(off*float64(n.w.spread))
 	}
-	slices.SortStableFunc(all, func(a, b first) int { return cmp.Compare(a.at, b.at) })
+	if n.d.yours == nil { // a user's own design knows its machines by number
+		slices.SortStableFunc(all, func(a, b first) int { return cmp.Compare(a.at, b.at) })
+	}
 	for i, f := range all {
 		n.ids[i], n.machines[i].first = f.id, f.at
 		n.sim.At(f.at, call{id: int32(i)})
@@ -179,6 +200,8 @@ func (n *night) arrive(id int32) {
 	n.seconds[now/time.Second]++
 	wait, admitted := time.Duration(0), true
 	switch {
+	case n.d.yours != nil:
+		wait, admitted = n.d.yours.arrive(now-n.midnight, id, m.try, n.waitingNow())
 	case n.admission != nil:
 		wait, admitted = n.admission.Arrive(n.base.Add(now), n.ids[id], 1)
 	case n.d.bound:
@@ -190,7 +213,7 @@ func (n *night) arrive(id int32) {
 		n.queue = append(n.queue, waiting{now, id})
 	}
 	switch {
-	case !admitted && n.d.refuse:
+	case !admitted && (n.d.refuse || n.d.yours != nil):
 		if n.waitingNow() == 0 {
 			n.free = max(n.free, now)
 		}
@@ -211,6 +234,8 @@ func (n *night) more(m *machine) bool { return n.w.tries == 0 || int(m.try) < n.
 func (n *night) again(id int32, now, wait time.Duration) {
 	switch {
 	case !n.more(&n.machines[id]):
+	case n.d.yours != nil:
+		n.sim.At(now+wait, call{id: id})
 	case n.d.slots:
 		// The machine's own code: it comes exactly when it was told, and backs
 		// off with full jitter when it was told nothing.

@@ -5,22 +5,100 @@ import (
 	"time"
 )
 
-func TestX(t *testing.T) {
-	for _, c := range []float64{200, 500, 1000, 2000} {
-		for _, d := range []design{midnight, bounded, window} {
-			w := world{machines: 188888, capacity: c, spread: 2 * time.Second, abandoned: 1, horizon: time.Hour, seed: 1}
-			s := time.Now()
-			o := w.run(d, nil)
-			t.Logf("%v %s: %+v  [%v]", c, d.name, o, time.Since(s))
+func night1(c float64) world {
+	return world{machines: 18_888, capacity: c, spread: 2 * time.Second, abandoned: 1, horizon: theHour, seed: 1}
+}
+
+// Nobody is forgotten: every machine is stored or lost, calls at least once,
+// and no more are stored in a second than the server can.
+func TestBooksBalance(t *testing.T) {
+	for _, d := range []design{midnight, bounded, window} {
+		for _, tries := range []int{1, 5, 0} {
+			w := night1(50)
+			w.tries = tries
+			stored, calls, last := 0, 0, time.Duration(0)
+			out := w.run(d, func(id string, first, at time.Duration, n int) {
+				if at > 0 {
+					stored++
+					last = max(last, at)
+				}
+				if calls += n; n < 1 || tries > 0 && n > tries || at > 0 && at < first {
+					t.Fatalf("%s: machine %s called %d times from %s, stored at %s", d.name, id, n, first, at)
+				}
+			})
+			if stored+out.lost != w.machines || float64(calls)/float64(w.machines) != out.tries {
+				t.Errorf("%s: %d stored and %d lost of %d, %d calls or %.3f each", d.name, stored, out.lost, w.machines, calls, out.tries)
+			}
+			if most := int(w.capacity*(last+w.spread).Seconds()) + 1; stored > most {
+				t.Errorf("%s: %d stored by %s, a server of %.0f/s can do %d", d.name, stored, last, w.capacity, most)
+			}
 		}
-		w := world{machines: 188888, capacity: c, spread: 2 * time.Second, abandoned: 1, horizon: time.Hour, seed: 1}
-		d := window
-		d.window = 0
-		s := time.Now()
-		o := w.run(d, nil)
-		t.Logf("%v RECOVERY: %+v  ratio %.3f [%v]", c, o, o.done.Seconds()/(188888/c), time.Since(s))
-		w.refusal = .6
-		o = w.run(d, nil)
-		t.Logf("%v RECOVERY refusal .6: %+v  ratio %.3f [%v]", c, o, o.done.Seconds()/(188888/c), time.Since(s))
+	}
+}
+
+func TestSameSeedSameNight(t *testing.T) {
+	w := night1(100)
+	if a, b := w.run(window, nil), w.run(window, nil); a != b {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+	other := w
+	other.seed = 2
+	if w.run(window, nil) == other.run(window, nil) {
+		t.Error("another seed gives the same night")
+	}
+}
+
+// A bounded queue with endless fixed retry loses nothing, and the calls that it
+// takes follow from the time to work off the fleet: half of it over the interval.
+func TestBoundedQueueNeedsManyCalls(t *testing.T) {
+	w := night1(20)
+	out := w.run(bounded, nil)
+	if want := float64(w.machines) / w.capacity / 2 / fixedRetry.Seconds(); out.lost != 0 || out.tries < 0.9*want || out.tries > 1.1*want {
+		t.Errorf("%d lost, %.1f tries; want none, about %.1f", out.lost, out.tries, want)
+	}
+}
+
+// With patience of 10 s, midnight works for a fleet of 10 s of work and no more.
+func TestMidnightBreaksPastItsPatience(t *testing.T) {
+	w := night1(100)
+	w.machines = 900
+	if out := w.run(midnight, nil); out.lost != 0 {
+		t.Errorf("900 machines at 100/s: %d lost", out.lost)
+	}
+	w.machines = 10_000
+	if out := w.run(midnight, nil); out.lost < 5_000 {
+		t.Errorf("10,000 machines at 100/s: only %d lost", out.lost)
+	}
+}
+
+// If dead calls cost nothing, midnight recovers: what breaks it is work done
+// for nobody.
+func TestWhatBreaksMidnightIsDeadWork(t *testing.T) {
+	w := night1(100)
+	w.abandoned = 0
+	if out := w.run(midnight, nil); out.lost != 0 {
+		t.Errorf("%d lost although dead calls are free", out.lost)
+	}
+}
+
+func BenchmarkMidnight(b *testing.B) {
+	w := night1(100)
+	for b.Loop() {
+		w.run(midnight, nil)
+	}
+}
+
+func TestClaimsAreWellFormed(t *testing.T) {
+	for _, e := range Experiments() {
+		if e.Run == nil || e.Question == "" || len(e.Claims) == 0 {
+			t.Errorf("%s is not complete", e.Path())
+		}
+		ids := map[string]bool{}
+		for _, c := range e.Claims {
+			if err := c.Check(); err != nil || ids[c.ID] {
+				t.Errorf("%s, claim %s: %v, or twice", e.Path(), c.ID, err)
+			}
+			ids[c.ID] = true
+		}
 	}
 }
