@@ -16,10 +16,10 @@ type Driver struct {
 	// Share is the input's part of the sum of squared rank correlations, 0 to 1:
 	// roughly, how much of the width of the band it explains.
 	Share float64
-	// Low and High are the total when this input alone goes to its 10th and 90th
-	// percentile and all others stay at their median.
-	Low, High float64
-	Measured  bool
+	// Base is the total with every input at its median; Low and High when this
+	// input alone goes to its 10th and 90th percentile.
+	Base, Low, High float64
+	Measured        bool
 }
 
 // drivers fills in out.Drivers, for the main output and for every output that
@@ -49,7 +49,7 @@ func (r *run) drivers(ctx context.Context, out *Result) error {
 			rho := k.correlate(r.inputs[i], total)
 			squares += rho * rho
 			out.Drivers = append(out.Drivers, Driver{
-				Output: name, Input: out.Inputs[i].Name, Rank: rho, Low: swings[at][2*n], High: swings[at][2*n+1], Measured: out.Inputs[i].Measured,
+				Output: name, Input: out.Inputs[i].Name, Rank: rho, Base: swings[at][2*len(uncertain)], Low: swings[at][2*n], High: swings[at][2*n+1], Measured: out.Inputs[i].Measured,
 			})
 		}
 		mine := out.Drivers[first:]
@@ -64,13 +64,13 @@ func (r *run) drivers(ctx context.Context, out *Result) error {
 }
 
 // tornado evaluates the model once with 2 samples per input: that input at its
-// 10th and its 90th percentile, all others at their medians. It returns the
-// totals of every output.
+// 10th and its 90th percentile, all others at their medians; and one more with
+// all at their medians. It returns the totals of every output.
 func (r *run) tornado(ctx context.Context, uncertain []int) ([][]float64, error) {
 	if len(uncertain) == 0 {
 		return make([][]float64, len(r.totals)), nil
 	}
-	n := 2 * len(uncertain)
+	n := 2*len(uncertain) + 1
 	t := newRun(r.p, r.ranges, n, r.months, 0)
 	t.levels = make([][]float64, len(r.ranges))
 	for k, i := range uncertain {

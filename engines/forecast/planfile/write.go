@@ -56,16 +56,16 @@ inputs:
 }
 
 func writeInput(b *bufio.Writer, in forecast.Input) {
-	how := "assumed"
+	how := "From"
 	if in.Measured {
-		how = "measured"
+		how = "Measured"
 	}
 	unit := in.Unit
 	if unit == "" {
 		unit = "a plain number"
 	}
 	fmt.Fprintf(b, "\n  # %s. Unit: %s. Default: %s.\n", strings.TrimSuffix(in.Title, "."), unit, in.Default)
-	fmt.Fprintf(b, "  # %s: %s.\n", strings.ToUpper(how[:1])+how[1:], strings.TrimSuffix(in.From, "."))
+	fmt.Fprintf(b, "  # %s: %s.\n", how, strings.TrimSuffix(in.From, "."))
 	if in.Kind == forecast.Variable {
 		fmt.Fprintf(b, "  %s:\n    value: %s\n    kind: variable\n    autocorrelation: %s\n", in.Name, scalar(in.Default), strconv.FormatFloat(in.Autocorrelation, 'g', -1, 64))
 		return
