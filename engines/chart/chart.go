@@ -32,8 +32,9 @@
 package chart
 
 import (
-	_ "embed"
+	"embed"
 	"html/template"
+	"io/fs"
 )
 
 // Style is the CSS of all charts, light and dark, for self-contained files and
@@ -73,3 +74,9 @@ const (
 	maxMarks   = 8
 	maxLabel   = 80 // characters
 )
+
+//go:embed chart.css
+var files embed.FS
+
+// Files returns a tree that holds Style as chart.css, for a server of static files.
+func Files() fs.FS { return files }
