@@ -138,19 +138,23 @@ func (h *herd) headline(ctx context.Context) error {
 }
 
 // recorder writes each machine's end as a raw event, where that is asked for.
-func (h *herd) recorder(d design) func(string, time.Duration, time.Duration, int) {
+func (h *herd) recorder(d design) func(ending) {
 	if !h.b.Recording() {
 		return nil
 	}
 	type end struct {
-		Design  string  `json:"design"`
-		Machine string  `json:"machine"`
-		FirstS  float64 `json:"first_s"`            // its first call, after midnight
-		StoredS float64 `json:"stored_s,omitempty"` // absent: never
-		Tries   int     `json:"tries"`
+		Design  string   `json:"design"`
+		Machine string   `json:"machine"`
+		FirstS  float64  `json:"first_s"`            // its first call, after midnight
+		StoredS *float64 `json:"stored_s,omitempty"` // absent: never
+		Tries   int      `json:"tries"`
 	}
-	return func(id string, first, stored time.Duration, tries int) {
-		h.b.Event("machine", end{d.name, id, first.Seconds(), stored.Seconds(), tries})
+	return func(e ending) {
+		out := end{Design: d.name, Machine: e.id, FirstS: e.first.Seconds(), Tries: e.tries}
+		if e.stored {
+			out.StoredS = new(e.at.Seconds())
+		}
+		h.b.Event("machine", out)
 	}
 }
 

@@ -124,10 +124,19 @@ type night struct {
 	work    float64 // all work, in reports
 }
 
+// ending is how one machine's night went. Times are after midnight; a clock that
+// is fast makes them negative.
+type ending struct {
+	id     string
+	first  time.Duration // its first call
+	stored bool
+	at     time.Duration // when it was stored
+	tries  int
+}
+
 // run simulates the night of d in w. onEach, where not nil, is told each
-// machine's end: its first call and when it was stored (0: never), after
-// midnight, and its tries.
-func (w world) run(d design, onEach func(id string, first, stored time.Duration, tries int)) outcome {
+// machine's ending.
+func (w world) run(d design, onEach func(ending)) outcome {
 	n := newNight(w, d)
 	end := n.midnight + w.horizon
 	for n.left > 0 && n.sim.Next() && n.sim.Now() <= end {
@@ -281,7 +290,7 @@ func (n *night) serve(now time.Duration) {
 	}
 }
 
-func (n *night) finish(onEach func(id string, first, stored time.Duration, tries int)) outcome {
+func (n *night) finish(onEach func(ending)) outcome {
 	o := n.out
 	o.lost = n.left
 	o.tries = float64(n.calls) / float64(n.w.machines)
@@ -295,13 +304,11 @@ func (n *night) finish(onEach func(id string, first, stored time.Duration, tries
 	var delays []time.Duration
 	for i := range n.machines {
 		m := &n.machines[i]
-		after := time.Duration(0)
 		if m.stored > 0 {
 			delays = append(delays, m.stored-m.first)
-			after = m.stored - n.midnight
 		}
 		if onEach != nil {
-			onEach(n.ids[i], m.first-n.midnight, after, int(m.try))
+			onEach(ending{n.ids[i], m.first - n.midnight, m.stored > 0, m.stored - n.midnight, int(m.try)})
 		}
 	}
 	if len(delays) > 0 {

@@ -17,13 +17,13 @@ func TestBooksBalance(t *testing.T) {
 			w := night1(50)
 			w.tries = tries
 			stored, calls, last := 0, 0, time.Duration(0)
-			out := w.run(d, func(id string, first, at time.Duration, n int) {
-				if at > 0 {
+			out := w.run(d, func(e ending) {
+				if e.stored {
 					stored++
-					last = max(last, at)
+					last = max(last, e.at)
 				}
-				if calls += n; n < 1 || tries > 0 && n > tries || at > 0 && at < first {
-					t.Fatalf("%s: machine %s called %d times from %s, stored at %s", d.name, id, n, first, at)
+				if calls += e.tries; e.tries < 1 || tries > 0 && e.tries > tries || e.stored && e.at < e.first {
+					t.Fatalf("%s: %+v", d.name, e)
 				}
 			})
 			if stored+out.lost != w.machines || float64(calls)/float64(w.machines) != out.tries {
