@@ -30,9 +30,9 @@ func SideBySide(ctx context.Context, rounds int, runs ...func(context.Context) (
 	}
 	for round := range rounds {
 		for k := range runs {
-			i := (k + round) % len(runs)
+			i := (k + round/2) % len(runs)
 			if round%2 == 1 { // and the other way round, so that neighbours change too
-				i = (len(runs) - 1 - k + round) % len(runs)
+				i = (len(runs) - 1 - k + round/2) % len(runs)
 			}
 			got, err := runs[i](ctx)
 			if err != nil {
