@@ -17,6 +17,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "cut-child" {
+		if err := cutChild(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m,
 		// Idle keep-alive connections to the S3 server, which the transport keeps.
 		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),

@@ -168,7 +168,10 @@ func (f *folder) publish(tmp, path string, opt PutOptions) error {
 	}
 	// Even the loser syncs: it is told that the object is there, and its caller
 	// may rely on that before the winner's own sync is through.
-	return errors.Join(syncFolder(dir), err)
+	if syncErr := syncFolder(dir); syncErr != nil {
+		return syncErr
+	}
+	return err
 }
 
 func (f *folder) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
