@@ -1,0 +1,267 @@
+package console
+
+import (
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"regexp"
+	"strings"
+
+	"plumb/answers"
+	"plumb/base/errs"
+	"plumb/engines/web"
+)
+
+// docsView is pages/docs.html.
+type docsView struct {
+	List []item
+	Text template.HTML // one document; empty on the list
+}
+
+// docs lists the documents.
+func (c *Console) docs(w http.ResponseWriter, r *http.Request) error {
+	if c.n.Docs == nil {
+		return errs.New(errs.NotFound, "this program carries no documents")
+	}
+	names, err := fs.Glob(c.n.Docs, "*.md")
+	if err != nil {
+		return err
+	}
+	var v docsView
+	for _, n := range names {
+		text, err := fs.ReadFile(c.n.Docs, n)
+		if err != nil {
+			return err
+		}
+		v.List = append(v.List, item{Title: docTitle(n, text), Path: "/docs/" + strings.TrimSuffix(n, ".md")})
+	}
+	return c.show(w, r, web.View{Title: "Documents", Template: "docs", Data: v})
+}
+
+// doc shows one document.
+func (c *Console) doc(w http.ResponseWriter, r *http.Request) error {
+	name := strings.TrimSuffix(r.PathValue("name"), ".md") + ".md"
+	if c.n.Docs == nil || !fs.ValidPath(name) {
+		return errs.New(errs.NotFound, "there is no such document")
+	}
+	text, err := fs.ReadFile(c.n.Docs, name)
+	if err != nil {
+		return errs.New(errs.NotFound, "there is no document %s", name)
+	}
+	return c.show(w, r, web.View{Title: docTitle(name, text), Template: "docs", Data: docsView{Text: markdown(string(text))}})
+}
+
+// docPath turns "docs/vending.md#limits" into the page that shows it, or "".
+func (c *Console) docPath(p string) string {
+	name, frag, _ := strings.Cut(strings.TrimPrefix(p, "docs/"), "#")
+	if c.n.Docs == nil || name == "" || !fs.ValidPath(name) {
+		return ""
+	}
+	if _, err := fs.Stat(c.n.Docs, name); err != nil {
+		return ""
+	}
+	to := "/docs/" + strings.TrimSuffix(name, ".md")
+	if frag != "" {
+		to += "#" + frag
+	}
+	return to
+}
+
+// docTitle is a document's first heading.
+func docTitle(name string, text []byte) string {
+	for line := range strings.Lines(string(text)) {
+		if t, ok := strings.CutPrefix(line, "# "); ok {
+			return strings.TrimSpace(t)
+		}
+	}
+	return strings.TrimSuffix(path.Base(name), ".md")
+}
+
+// headings joins a document's headings, for search.
+func headings(text []byte) string {
+	var b strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") {
+			b.WriteString(strings.Trim(line, "# \n") + " ")
+		}
+	}
+	return b.String()
+}
+
+// markdown shows the Markdown that our documents are written in: headings,
+// paragraphs, lists, tables, code, links, emphasis (a part of CommonMark).
+// All text is escaped, and links keep to http, https and this house.
+func markdown(src string) template.HTML {
+	m := md{anchors: answers.Anchors(src)}
+	lines := strings.Split(strings.ReplaceAll(src, "\r\n", "\n"), "\n")
+	for i := 0; i < len(lines); {
+		i = m.block(lines, i)
+	}
+	return template.HTML(m.out.String())
+}
+
+type md struct {
+	out     strings.Builder
+	anchors []string // of the headings to come
+}
+
+// block writes the block that begins at line i and returns the line after it.
+func (m *md) block(lines []string, i int) int {
+	line := strings.TrimSpace(lines[i])
+	switch {
+	case line == "":
+		return i + 1
+	case strings.HasPrefix(line, "```"):
+		return m.code(lines, i)
+	case strings.HasPrefix(line, "#"):
+		return m.heading(line, i)
+	case strings.HasPrefix(line, "|"):
+		return m.table(lines, i)
+	case bullet(line) != "":
+		return m.list(lines, i)
+	}
+	var para []string
+	for i < len(lines) {
+		l := strings.TrimSpace(lines[i])
+		if l == "" || len(para) > 0 && (strings.HasPrefix(l, "#") || strings.HasPrefix(l, "```") || strings.HasPrefix(l, "|") || bullet(l) != "") {
+			break
+		}
+		para = append(para, l)
+		i++
+	}
+	m.out.WriteString("<p>" + inline(strings.Join(para, " ")) + "</p>\n")
+	return i
+}
+
+func (m *md) code(lines []string, i int) int {
+	m.out.WriteString(`<pre tabindex="0"><code>`)
+	for i++; i < len(lines) && !strings.HasPrefix(strings.TrimSpace(lines[i]), "```"); i++ {
+		m.out.WriteString(template.HTMLEscapeString(lines[i]) + "\n")
+	}
+	m.out.WriteString("</code></pre>\n")
+	return i + 1
+}
+
+func (m *md) heading(line string, i int) int {
+	level := min(len(line)-len(strings.TrimLeft(line, "#")), 6)
+	id := ""
+	if len(m.anchors) > 0 {
+		id, m.anchors = m.anchors[0], m.anchors[1:]
+	}
+	h := string(rune('0' + level))
+	m.out.WriteString("<h" + h + ` id="` + template.HTMLEscapeString(id) + `">` + inline(strings.TrimSpace(line[level:])) + "</h" + h + ">\n")
+	return i + 1
+}
+
+// bullet returns the mark that begins a list's line: "ul", "ol" or "".
+func bullet(line string) string {
+	if strings.HasPrefix(line, "- ") || strings.HasPrefix(line, "* ") {
+		return "ul"
+	}
+	n := strings.TrimLeft(line, "0123456789")
+	if len(n) < len(line) && strings.HasPrefix(n, ". ") {
+		return "ol"
+	}
+	return ""
+}
+
+func (m *md) list(lines []string, i int) int {
+	tag := bullet(strings.TrimSpace(lines[i]))
+	m.out.WriteString("<" + tag + ">\n")
+	for i < len(lines) && bullet(strings.TrimSpace(lines[i])) == tag {
+		_, text, _ := strings.Cut(strings.TrimSpace(lines[i]), " ")
+		// Lines that are set in go on with the same point.
+		for i++; i < len(lines) && strings.HasPrefix(lines[i], "  ") && strings.TrimSpace(lines[i]) != "" && bullet(strings.TrimSpace(lines[i])) == ""; i++ {
+			text += " " + strings.TrimSpace(lines[i])
+		}
+		m.out.WriteString("<li>" + inline(text) + "</li>\n")
+	}
+	m.out.WriteString("</" + tag + ">\n")
+	return i
+}
+
+func (m *md) table(lines []string, i int) int {
+	m.out.WriteString(`<div class="scroll" tabindex="0"><table class="text">` + "\n")
+	for row := 0; i < len(lines) && strings.HasPrefix(strings.TrimSpace(lines[i]), "|"); i++ {
+		line := strings.Trim(strings.TrimSpace(lines[i]), "|")
+		if strings.Trim(line, "-:| ") == "" {
+			continue // the rule below the head
+		}
+		cell := "td"
+		if row == 0 {
+			cell = "th"
+		}
+		row++
+		m.out.WriteString("<tr>")
+		for _, t := range cells(line) {
+			m.out.WriteString("<" + cell + ">" + inline(t) + "</" + cell + ">")
+		}
+		m.out.WriteString("</tr>\n")
+	}
+	m.out.WriteString("</table></div>\n")
+	return i
+}
+
+// cells splits a table's line at its bars, those within code and after a
+// backslash excepted.
+func cells(line string) []string {
+	var list []string
+	var b strings.Builder
+	code := false
+	for i := 0; i < len(line); i++ {
+		switch ch := line[i]; {
+		case ch == '\\' && i+1 < len(line) && line[i+1] == '|':
+			b.WriteByte('|')
+			i++
+		case ch == '|' && !code:
+			list = append(list, strings.TrimSpace(b.String()))
+			b.Reset()
+		default:
+			if ch == '`' {
+				code = !code
+			}
+			b.WriteByte(ch)
+		}
+	}
+	return append(list, strings.TrimSpace(b.String()))
+}
+
+// inline writes code, links and emphasis within a text, which is escaped first:
+// what the patterns add is all the markup there is.
+func inline(s string) string {
+	parts := strings.Split(s, "`")
+	for i, p := range parts {
+		e := template.HTMLEscapeString(p)
+		if i%2 == 1 && i < len(parts)-1 {
+			parts[i] = "<code>" + e + "</code>"
+			continue
+		}
+		if i%2 == 1 {
+			e = "`" + e // no second one: it is text
+		}
+		e = regexp.MustCompile(`\*\*([^*]+)\*\*`).ReplaceAllString(e, "<strong>$1</strong>")
+		e = regexp.MustCompile(`\[([^\]]+)\]\(([^)\s]+)\)`).ReplaceAllStringFunc(e, link)
+		parts[i] = e
+	}
+	return strings.Join(parts, "")
+}
+
+// link writes one Markdown link, already escaped; one to elsewhere than the web
+// or a document is left as its text.
+func link(s string) string {
+	text, to, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(s, "["), ")"), "](")
+	file, frag, has := strings.Cut(to, "#")
+	switch {
+	case strings.HasPrefix(to, "https://") || strings.HasPrefix(to, "http://"):
+	case strings.HasPrefix(to, "#"):
+	case strings.HasSuffix(file, ".md") && !strings.Contains(file, ":"):
+		to = "/docs/" + strings.TrimSuffix(path.Base(file), ".md")
+		if has {
+			to += "#" + frag
+		}
+	default:
+		return text
+	}
+	return `<a href="` + to + `">` + text + "</a>"
+}
