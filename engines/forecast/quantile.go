@@ -100,7 +100,10 @@ func (q *selector) pick(column []float64, low, scale float64, out *summary) {
 	var bucketOf, before [2 * len(levels)]int
 	clear(q.wanted[:])
 	next, seen, b := 0, 0, 0
-	for i, k := range ranks { // ascending, so one walk over the counts does
+	for i, k := range ranks { // nearly ascending: few values make levels overlap
+		if k < seen {
+			seen, b = 0, 0
+		}
 		for seen+int(q.count[b]) <= k {
 			seen += int(q.count[b])
 			b++

@@ -24,12 +24,18 @@ type page struct {
 	Counted      string
 	Main         *forecast.Output
 	Contingency  string // how far P90 of the main total lies above P50, in percent; "" when that has no sense
-	Fan, Tornado template.HTML
-	Stacks       []template.HTML
-	Others       []template.HTML // fans of the outputs that no picture above shows
+	Fan, Tornado figure
+	Stacks       []figure
+	Others       []figure // fans of the outputs that no picture above shows
 	Groups       []group
 	Next         string
 	Command      string
+}
+
+// figure is a picture below its title.
+type figure struct {
+	Title   string
+	Picture template.HTML
 }
 
 // group is a heading with its inputs.
@@ -57,21 +63,24 @@ func HTML(w io.Writer, r *forecast.Result) error {
 func newPage(r *forecast.Result) page {
 	p := page{
 		Title: "Plan of " + r.System, Lead: r.Title, Style: template.CSS(chart.Style), Result: r, Counted: counted(r),
-		Main: r.Output(r.Main), Fan: Fan(r, r.Main).SVG(), Tornado: Tornado(r, r.Main).SVG(), Next: worthMeasuring(r),
+		Main: r.Output(r.Main), Next: worthMeasuring(r),
 	}
+	fan, tornado := Fan(r, r.Main), Tornado(r, r.Main)
+	p.Fan, p.Tornado = figure{fan.Title, fan.SVG()}, figure{tornado.Title, tornado.SVG()}
 	if t := p.Main.Total; t.P50 > 0 {
 		p.Contingency = strconv.Itoa(int(100*(t.P90/t.P50-1) + 0.5))
 	}
 	shown := map[string]bool{r.Main: true}
 	for _, s := range r.Stacks {
-		p.Stacks = append(p.Stacks, Stack(r, s).SVG())
+		c := Stack(r, s)
+		p.Stacks = append(p.Stacks, figure{c.Title, c.SVG()})
 		for _, part := range s.Parts {
 			shown[part] = true
 		}
 	}
 	for _, o := range r.Outputs {
 		if !shown[o.Name] {
-			p.Others = append(p.Others, Fan(r, o.Name).SVG())
+			p.Others = append(p.Others, figure{o.Title, Fan(r, o.Name).SVG()})
 		}
 	}
 	for _, u := range r.Inputs {
