@@ -1,0 +1,574 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"plumb/answers"
+	"plumb/base/clock"
+	"plumb/base/errs"
+	"plumb/engines/accounts"
+	"plumb/engines/jobs"
+	"plumb/engines/sqldb"
+	"plumb/engines/sqldb/sqldbtest"
+	"plumb/engines/web"
+	"plumb/face"
+)
+
+const token = "an-admin-token-for-tests"
+
+var html = "text/html,application/xhtml+xml"
+
+// house is a console with one system, as a browser meets it.
+type house struct {
+	http.Handler
+	c      *Console
+	people *accounts.Accounts
+	jobs   *queue
+	clock  *clock.Manual
+	sick   map[string]error
+}
+
+// queue is a job queue of three jobs.
+type queue struct {
+	list []jobs.Job
+	did  []string
+}
+
+func (q *queue) Counts(context.Context) ([]jobs.Count, error) {
+	return []jobs.Count{{Kind: "vending.sweep", State: "running", N: 1}, {Kind: "vending.sweep", State: "discarded", N: 2}}, nil
+}
+
+func (q *queue) List(_ context.Context, f jobs.Filter, limit int) ([]jobs.Job, error) {
+	var list []jobs.Job
+	for _, j := range q.list {
+		if (f.State == "" || f.State == j.State) && (f.Kind == "" || f.Kind == j.Kind) {
+			list = append(list, j)
+		}
+	}
+	return list, nil
+}
+
+func (q *queue) Retry(_ context.Context, id int64) error {
+	if id == 9 {
+		return errs.New(errs.NotFound, "there is no job 9")
+	}
+	q.did = append(q.did, "retry")
+	return nil
+}
+
+func (q *queue) Cancel(context.Context, int64) error { q.did = append(q.did, "cancel"); return nil }
+
+type enrolIn struct {
+	City string `path:"city" doc:"where it stands"`
+	Body struct {
+		ID    string    `json:"id" doc:"chosen by you"`
+		Since time.Time `json:"since,omitempty"`
+		Slots []struct {
+			Slot string `json:"slot"`
+		} `json:"slots,omitempty"`
+	}
+}
+
+type enrolOut struct {
+	Body struct {
+		Token string `json:"token"`
+	}
+}
+
+func open(t testing.TB) *house {
+	t.Helper()
+	h := &house{clock: clock.NewManual(time.Date(2026, 11, 22, 21, 40, 0, 0, time.UTC)), sick: map[string]error{"database": nil, "bus": nil}}
+	log := slog.New(slog.DiscardHandler)
+	db := sqldbtest.Open(t, sqldbtest.SQLite, sqldb.Options{})
+	var err error
+	if h.people, err = accounts.New(t.Context(), accounts.Needs{DB: db, Clock: h.clock, Log: log}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.people.SetAdminToken(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	book, err := answers.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.jobs = &queue{list: []jobs.Job{{ID: 7, Kind: "vending.sweep", State: "retryable", Try: 2, Most: 25, Created: h.clock.Now(), LastError: "<b>disk</b>"}}}
+	mux := http.NewServeMux()
+	gate := web.NewGate(h.people, log)
+	h.c, err = New(Needs{
+		Mux: mux, Gate: gate, API: web.NewAPI(mux, gate, "0.1"), Answers: book, People: h.people, Jobs: h.jobs, Clock: h.clock, Log: log,
+		Health:  func(context.Context) map[string]error { return h.sick },
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("plumb_up 1\n")) }),
+		Static:  []fs.FS{fstest.MapFS{"console.css": {Data: []byte("body{}")}}},
+		Systems: []string{"vending", "arcade"}, Build: Build{Version: "0.1", Mode: "this machine only"},
+		Commands: []Command{{"plumb vending simulate", "plays a fleet"}},
+		Docs:     fstest.MapFS{"vending.md": {Data: []byte("# The vending fleet\n\n## Limits\n\nNone.\n")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.c.Mount([]face.Face{vending(t, h.c)}); err != nil {
+		t.Fatal(err)
+	}
+	h.Handler = web.House(mux, gate, web.Options{})
+	return h
+}
+
+func vending(t testing.TB, shell web.Shell) face.Face {
+	pages, err := web.Templates(fstest.MapFS{"p.html": {Data: []byte(`{{define "fleet"}}<h2>Fleet</h2><p>{{num .}} machines</p>{{end}}`)}}, "*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := face.Face{
+		Name: "vending", Title: "Vending fleet", Asks: "188,888 machines report at midnight. What breaks?", Group: face.Groups[0], Questions: []int{12},
+		Pages: []web.Page{{Pattern: "GET /{$}", Access: web.Person, Handler: func(w http.ResponseWriter, r *http.Request) error {
+			return shell.Show(w, r, pages, web.View{System: "vending", Tab: "use", Title: "Fleet", Template: "fleet", Data: 188888, Refresh: 5 * time.Second})
+		}}},
+		API: []web.Op{web.Operation(web.Operator, huma.Operation{Method: "POST", Path: "/api/v1/vending/cities/{city}/machines", Summary: "Enrol a machine"},
+			func(context.Context, *enrolIn) (*enrolOut, error) { return &enrolOut{}, nil })},
+		Live:  func(context.Context) (face.Figure, error) { return face.Figure{Value: "181,204", Label: "reported"}, nil },
+		Links: []face.Link{{Title: "Fleet", Path: "/vending/"}, {Title: "Late machines", Path: "/vending/late"}},
+		About: face.About{Limits: []string{"Not more than <so> many."}, Docs: "docs/vending.md"},
+	}
+	if err := f.Valid(); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+type ask struct {
+	method, path, cookie, body, remote, accept string
+	bearer                                     bool
+}
+
+func (h *house) do(a ask) *httptest.ResponseRecorder {
+	if a.method == "" {
+		a.method = "GET"
+	}
+	r := httptest.NewRequest(a.method, a.path, strings.NewReader(a.body))
+	r.Header.Set("Accept", html)
+	if a.accept != "" {
+		r.Header.Set("Accept", a.accept)
+	}
+	if a.method == "POST" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if a.cookie != "" {
+		r.AddCookie(&http.Cookie{Name: accounts.Cookie, Value: a.cookie})
+	}
+	if a.bearer {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	if a.remote != "" {
+		r.RemoteAddr = a.remote
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// signIn returns an admin's cookie and the session's CSRF token.
+func (h *house) signIn(t *testing.T) (cookie, csrf string) {
+	t.Helper()
+	w := h.do(ask{method: "POST", path: "/signin", body: "token=" + token})
+	for _, c := range w.Result().Cookies() {
+		cookie = c.Value
+	}
+	m := regexp.MustCompile(`name="csrf" content="([0-9a-f]{64})"`).FindStringSubmatch(h.do(ask{path: "/", cookie: cookie}).Body.String())
+	if w.Code != 303 || cookie == "" || m == nil {
+		t.Fatalf("sign-in: %d %v", w.Code, w.Header())
+	}
+	return cookie, m[1]
+}
+
+func TestEveryPageOpensWithinTheFrame(t *testing.T) {
+	h := open(t)
+	for _, path := range []string{"/", "/answers/12", "/answers/1", "/proofs", "/plans", "/search", "/search?q=midnight", "/docs/", "/docs/vending",
+		"/account", "/ops", "/ops/jobs", "/ops/people", "/ops/audit", "/vending/", "/vending/prove", "/vending/plan", "/vending/api", "/vending/about"} {
+		w := h.do(ask{path: path, bearer: true})
+		body := w.Body.String()
+		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
+			t.Errorf("%s: %d %s", path, w.Code, body)
+			continue
+		}
+		for _, want := range []string{`<a class="skip" href="#main">`, `<main class="wrap" id="main"`, `lang="en"`, `name="viewport"`, `role="search"`, `<title>`} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s lacks %s", path, want)
+			}
+		}
+		if n := strings.Count(body, "<h1"); n != 1 {
+			t.Errorf("%s has %d first headings", path, n)
+		}
+		if foreign := regexp.MustCompile(`(src|href)=["']?(https?:)?//[^"' >]+`).FindString(body); foreign != "" {
+			t.Errorf("%s loads %s", path, foreign)
+		}
+		if inline := regexp.MustCompile(` (on[a-z]+|style)=`).FindString(body); inline != "" {
+			t.Errorf("%s has%s, which the content security policy forbids", path, inline)
+		}
+		if strings.Contains(body, "ZgotmplZ") {
+			t.Errorf("%s: a template put a value where it may not stand", path)
+		}
+	}
+}
+
+func TestStrangersSeeTheQuestionsAndAreAskedToSignIn(t *testing.T) {
+	h := open(t)
+	start := h.do(ask{path: "/"}).Body.String()
+	for _, want := range []string{`href="/vending/"`, `href="/vending/prove"`, `href="/answers/12"`, "not built yet", "not served here", "188,888 machines", `aria-current="page">Questions`, "1 of 14 systems"} {
+		if !strings.Contains(start, want) {
+			t.Errorf("the start page lacks %q", want)
+		}
+	}
+	for n := 1; n <= 16; n++ {
+		if !strings.Contains(start, `href="/answers/`+strconv.Itoa(n)+`"`) {
+			t.Errorf("the start page does not lead to answer %d", n)
+		}
+	}
+	if strings.Contains(start, "181,204") || strings.Contains(start, "/ops") {
+		t.Error("a stranger sees what is not theirs")
+	}
+	if known := h.do(ask{path: "/", bearer: true}).Body.String(); !strings.Contains(known, "181,204") || !strings.Contains(known, `href="/ops"`) {
+		t.Error("the admin sees no live figure or no operations")
+	}
+	w := h.do(ask{path: "/vending/?a=1&b=2"})
+	if w.Code != 303 || w.Header().Get("Location") != "/signin?next="+url.QueryEscape("/vending/?a=1&b=2") {
+		t.Error(w.Code, w.Header())
+	}
+	if w := h.do(ask{path: "/vending/", accept: "application/json"}); w.Code != 401 || w.Header().Get("Content-Type") != "application/problem+json" {
+		t.Error(w.Code, w.Header())
+	}
+	if w := h.do(ask{path: "/arcade/"}); w.Code != 404 || !strings.Contains(w.Body.String(), "Not found") {
+		t.Error(w.Code)
+	}
+	if w := h.do(ask{path: "/vending"}); w.Code != 308 || w.Header().Get("Location") != "/vending/" {
+		t.Error(w.Code, w.Header())
+	}
+	for _, path := range []string{"/answers/0", "/answers/17", "/answers/x", "/docs/none", "/docs/..%2fREADME"} {
+		if w := h.do(ask{path: path}); w.Code != 404 {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+}
+
+func TestASystemsPageHasItsTabs(t *testing.T) {
+	h := open(t)
+	body := h.do(ask{path: "/vending/", bearer: true}).Body.String()
+	for _, want := range []string{"<h1>Vending fleet</h1>", `<a href="/vending/" aria-current="page">Use</a>`, `href="/vending/prove"`, `href="/vending/plan"`, `href="/vending/api"`, `href="/vending/about"`,
+		"<p>188,888 machines</p>", `data-refresh="5"`, `<a href="/vending/late">Late machines</a>`, "<title>Fleet, Vending fleet"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("lacks %s", want)
+		}
+	}
+	about := h.do(ask{path: "/vending/about"}).Body.String()
+	for _, want := range []string{"Not more than &lt;so&gt; many.", `href="/docs/vending"`, `href="/answers/12"`} {
+		if !strings.Contains(about, want) {
+			t.Errorf("About lacks %s", want)
+		}
+	}
+}
+
+func TestTheAPITabShowsCallsThatWork(t *testing.T) {
+	h := open(t)
+	body := h.do(ask{path: "/vending/api"}).Body.String()
+	for _, want := range []string{`id="post--api-v1-vending-cities-city-machines"`, "Enrol a machine", "<code>slots[].slot</code>", "where it stands", "chosen by you",
+		"curl \\\n  -X POST \\\n  -H &#34;Authorization: Bearer $PLUMB_TOKEN&#34;", "&#39;http://example.com/api/v1/vending/cities/CITY/machines&#39;", "operator"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("lacks %s", want)
+		}
+	}
+	ops := describe(h.c.n.API.Document(), "vending", "http://h")
+	if len(ops) != 1 {
+		t.Fatal(len(ops))
+	}
+	// The example body is one that the operation takes.
+	_, after, _ := strings.Cut(ops[0].Curl, "-d '")
+	example, _, _ := strings.Cut(after, "'")
+	r := httptest.NewRequest("POST", "/api/v1/vending/cities/Berlin/machines", strings.NewReader(example))
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != 200 {
+		t.Errorf("the example is refused: %d %s\n%s", w.Code, w.Body, example)
+	}
+	if got := quote("it's"); got != `'it'\''s'` {
+		t.Error(got)
+	}
+}
+
+func TestSignInByLink(t *testing.T) {
+	h := open(t)
+	link, err := h.people.SignInLink(t.Context(), "admin", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Looking at the link, as a mail scanner does, does not use it up.
+	for range 2 {
+		if w := h.do(ask{path: link + "&next=/ops"}); w.Code != 200 || !strings.Contains(w.Body.String(), `data-send`) || w.Header().Get("Referrer-Policy") != "no-referrer" {
+			t.Fatal(w.Code, w.Header())
+		}
+	}
+	form := "next=/ops&" + strings.TrimPrefix(link, "/signin?")
+	w := h.do(ask{method: "POST", path: "/signin", body: form})
+	if w.Code != 303 || w.Header().Get("Location") != "/ops" || len(w.Result().Cookies()) != 1 {
+		t.Fatal(w.Code, w.Header())
+	}
+	ck := w.Result().Cookies()[0]
+	if !ck.HttpOnly || ck.SameSite != http.SameSiteLaxMode {
+		t.Error(ck)
+	}
+	if w := h.do(ask{path: "/ops", cookie: ck.Value}); w.Code != 200 {
+		t.Error(w.Code)
+	}
+	if w := h.do(ask{path: "/signin?next=/proofs", cookie: ck.Value}); w.Code != 303 || w.Header().Get("Location") != "/proofs" {
+		t.Error(w.Code, w.Header())
+	}
+	if w := h.do(ask{method: "POST", path: "/signin", body: form}); w.Code != 403 || !strings.Contains(w.Body.String(), "used already") {
+		t.Errorf("the second time: %d", w.Code)
+	}
+	if w := h.do(ask{method: "POST", path: "/signin", body: "name=admin&password=wrong-password"}); w.Code != 403 || !strings.Contains(w.Body.String(), "wrong") || strings.Contains(w.Body.String(), "wrong-password") {
+		t.Errorf("%d", w.Code)
+	}
+	for next, want := range map[string]string{"/a?b=1": "/a?b=1", "//evil.example": "/", "https://evil.example": "/", `/\evil.example`: "/", "": "/", "/\n": "/"} {
+		if got := within(next); got != want {
+			t.Errorf("%q leads to %q", next, got)
+		}
+	}
+}
+
+func TestSignOut(t *testing.T) {
+	h := open(t)
+	cookie, csrf := h.signIn(t)
+	if w := h.do(ask{method: "POST", path: "/signout", cookie: cookie}); w.Code != 403 {
+		t.Errorf("without the token: %d", w.Code)
+	}
+	if w := h.do(ask{method: "POST", path: "/signout", cookie: cookie, body: "csrf=" + csrf}); w.Code != 303 || w.Result().Cookies()[0].MaxAge >= 0 {
+		t.Error(w.Code, w.Header())
+	}
+	if w := h.do(ask{path: "/ops", cookie: cookie}); w.Code != 303 {
+		t.Errorf("still in: %d", w.Code)
+	}
+}
+
+func TestOnesOwnTokensAndPassword(t *testing.T) {
+	h := open(t)
+	cookie, csrf := h.signIn(t)
+	w := h.do(ask{method: "POST", path: "/account/tokens", cookie: cookie, body: "csrf=" + csrf + "&name=laptop&days=30"})
+	secret := regexp.MustCompile(`pat_[A-Za-z0-9_-]{43}`).FindString(w.Body.String())
+	if w.Code != 200 || secret == "" || w.Header().Get("Cache-Control") != "no-store" {
+		t.Fatal(w.Code, w.Header())
+	}
+	if page := h.do(ask{path: "/account", cookie: cookie}).Body.String(); strings.Contains(page, secret) || !strings.Contains(page, "laptop") {
+		t.Error("the secret is shown twice, or the token not at all")
+	}
+	list, err := h.people.Tokens(t.Context(), "")
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	if w := h.do(ask{method: "POST", path: "/account/tokens/" + list[0].ID + "/revoke", cookie: cookie, body: "csrf=" + csrf}); w.Code != 303 {
+		t.Error(w.Code, w.Body)
+	}
+	for _, bad := range []string{"name=&days=30", "name=x&days=-1", "name=x&days=many"} {
+		if w := h.do(ask{method: "POST", path: "/account/tokens", cookie: cookie, body: "csrf=" + csrf + "&" + bad}); w.Code != 422 {
+			t.Errorf("%s: %d", bad, w.Code)
+		}
+	}
+	if w := h.do(ask{method: "POST", path: "/account/password", cookie: cookie, body: "csrf=" + csrf + "&password=correct+horse"}); w.Code != 303 {
+		t.Error(w.Code, w.Body)
+	}
+	if w := h.do(ask{method: "POST", path: "/signin", body: "name=admin&password=correct+horse"}); w.Code != 303 {
+		t.Error(w.Code)
+	}
+}
+
+func TestPeople(t *testing.T) {
+	h := open(t)
+	cookie, csrf := h.signIn(t)
+	post := func(path, body string) *httptest.ResponseRecorder {
+		return h.do(ask{method: "POST", path: path, cookie: cookie, body: "csrf=" + csrf + "&" + body})
+	}
+	if w := post("/ops/people", "name=ann&role=operator"); w.Code != 303 {
+		t.Fatal(w.Code, w.Body)
+	}
+	if w := post("/ops/people", "name=ann"); w.Code != 409 {
+		t.Error(w.Code)
+	}
+	if w := post("/ops/people", "name=bob&role=king"); w.Code != 422 {
+		t.Error(w.Code)
+	}
+	people, err := h.people.People(t.Context())
+	if err != nil || len(people) != 2 {
+		t.Fatal(people, err)
+	}
+	ann := people[1].ID
+	w := post("/ops/people/"+ann+"/link", "name=ann")
+	link := regexp.MustCompile(`http://example\.com/signin\?link=([A-Za-z0-9_-]{43})`).FindStringSubmatch(w.Body.String())
+	if w.Code != 200 || link == nil || w.Header().Get("Cache-Control") != "no-store" {
+		t.Fatal(w.Code, w.Body)
+	}
+	in := h.do(ask{method: "POST", path: "/signin", body: "link=" + link[1]})
+	hers := in.Result().Cookies()[0].Value
+	if w := h.do(ask{path: "/ops", cookie: hers}); w.Code != 200 || strings.Contains(w.Body.String(), `href="/ops/people"`) {
+		t.Errorf("an operator's page: %d", w.Code)
+	}
+	if w := h.do(ask{path: "/ops/people", cookie: hers}); w.Code != 403 {
+		t.Errorf("an operator among the people: %d", w.Code)
+	}
+	if w := post("/ops/people/"+ann+"/role", "role="); w.Code != 303 {
+		t.Error(w.Code)
+	}
+	if w := h.do(ask{path: "/ops", cookie: hers}); w.Code != 403 {
+		t.Errorf("still an operator: %d", w.Code)
+	}
+	if w := post("/ops/people/"+ann+"/disable", ""); w.Code != 303 {
+		t.Error(w.Code)
+	}
+	if w := h.do(ask{path: "/account", cookie: hers}); w.Code != 303 || w.Header().Get("Location") != "/signin?next=%2Faccount" {
+		t.Errorf("still in: %d", w.Code)
+	}
+	if w := post("/ops/people/"+ann+"/enable", ""); w.Code != 303 {
+		t.Error(w.Code)
+	}
+	if w := post("/ops/people/"+ann+"/praise", ""); w.Code != 404 {
+		t.Error(w.Code)
+	}
+	if log := h.do(ask{path: "/ops/audit", cookie: cookie}).Body.String(); !strings.Contains(log, "person disabled") || !strings.Contains(log, "roles changed") {
+		t.Error("the audit log lacks what was done")
+	}
+}
+
+func TestJobsPage(t *testing.T) {
+	h := open(t)
+	cookie, csrf := h.signIn(t)
+	page := h.do(ask{path: "/ops/jobs?state=retryable&kind=vending.sweep", cookie: cookie}).Body.String()
+	for _, want := range []string{"&lt;b&gt;disk&lt;/b&gt;", "2 of 25", `<option selected>retryable</option>`, `action="/ops/jobs/7/retry"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("lacks %s", want)
+		}
+	}
+	if page := h.do(ask{path: "/ops/jobs?state=running", cookie: cookie}).Body.String(); !strings.Contains(page, "No job is like that") {
+		t.Error("an empty list says nothing")
+	}
+	if w := h.do(ask{path: "/ops/jobs?state=lost", cookie: cookie}); w.Code != 422 {
+		t.Error(w.Code)
+	}
+	for path, want := range map[string]int{"/ops/jobs/7/retry": 303, "/ops/jobs/7/cancel": 303, "/ops/jobs/7/eat": 404, "/ops/jobs/x/retry": 404, "/ops/jobs/9/retry": 404} {
+		w := h.do(ask{method: "POST", path: path, cookie: cookie, body: "csrf=" + csrf + "&back=state%3Dretryable"})
+		if w.Code != want || want == 303 && w.Header().Get("Location") != "/ops/jobs?state=retryable" {
+			t.Errorf("%s: %d %v", path, w.Code, w.Header())
+		}
+	}
+	if len(h.jobs.did) != 2 {
+		t.Error(h.jobs.did)
+	}
+}
+
+func TestSearch(t *testing.T) {
+	h := open(t)
+	for q, want := range map[string]string{
+		"vending":       `href="/vending/"`,
+		"late mach":     `href="/vending/late"`,
+		"midnight":      `href="/answers/12`,
+		"post machines": `/vending/api#post--api-v1-vending-cities-city-machines`,
+		"simulate":      `<code>plumb vending simulate</code>`,
+		"limits":        `href="/docs/vending"`,
+		"xyzzy":         "Nothing has all of these words",
+		"<script>":      "&lt;script&gt;",
+	} {
+		w := h.do(ask{path: "/search?q=" + url.QueryEscape(q)})
+		if w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%q does not find %s", q, want)
+		}
+	}
+	if body := h.do(ask{path: "/search?q=audit"}).Body.String(); strings.Contains(body, "/ops/audit") {
+		t.Error("a stranger finds the operations")
+	}
+	part := h.do(ask{path: "/search?part=1&q=vending"})
+	if strings.Contains(part.Body.String(), "<html") || strings.Count(part.Body.String(), "<li>") != mostQuick {
+		t.Error(part.Body)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	h := open(t)
+	if w := h.do(ask{path: "/readyz"}); w.Code != 200 || !strings.Contains(w.Body.String(), `"database":"ok"`) {
+		t.Error(w.Code, w.Body)
+	}
+	if foot := h.do(ask{path: "/"}).Body.String(); !strings.Contains(foot, `aria-hidden="true"></i>database</span>`) {
+		t.Error("the foot does not show the engines")
+	}
+	h.sick["database"] = errors.New("no route to 10.0.0.7")
+	w := h.do(ask{path: "/readyz"})
+	if w.Code != 503 || strings.Contains(w.Body.String(), "10.0.0.7") || !strings.Contains(w.Body.String(), `"database":"down"`) {
+		t.Error(w.Code, w.Body)
+	}
+	if w := h.do(ask{path: "/readyz", bearer: true}); !strings.Contains(w.Body.String(), "10.0.0.7") {
+		t.Error("the operator is not told why")
+	}
+	if w := h.do(ask{path: "/healthz"}); w.Code != 200 {
+		t.Error(w.Code)
+	}
+	delete(h.sick, "database")
+	h.c.Drain()
+	if w := h.do(ask{path: "/readyz"}); w.Code != 503 || !strings.Contains(w.Body.String(), "ending") {
+		t.Error(w.Code, w.Body)
+	}
+}
+
+func TestMetricsAreForThisMachineAndOperators(t *testing.T) {
+	h := open(t)
+	for _, c := range []struct {
+		ask  ask
+		want int
+	}{
+		{ask{path: "/metrics", remote: "127.0.0.1:5"}, 200}, {ask{path: "/metrics", remote: "[::1]:5"}, 200},
+		{ask{path: "/metrics", remote: "10.0.0.1:5", accept: "*/*"}, 401}, {ask{path: "/metrics", remote: "10.0.0.1:5", bearer: true}, 200},
+	} {
+		if w := h.do(c.ask); w.Code != c.want {
+			t.Errorf("%+v: %d", c.ask, w.Code)
+		}
+	}
+	r := httptest.NewRequest("GET", "/metrics", nil)
+	r.RemoteAddr = "127.0.0.1:5"
+	r.Header.Set("X-Forwarded-For", "198.51.100.1")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != 401 {
+		t.Errorf("through a proxy: %d", w.Code)
+	}
+}
+
+func TestCollidingFacesAreRefused(t *testing.T) {
+	h := open(t)
+	f := face.Face{Name: "arcade", Pages: []web.Page{{Pattern: "GET /api", Access: web.Public, Handler: h.c.healthz}}}
+	if err := h.c.Mount([]face.Face{f}); err == nil || !strings.Contains(err.Error(), "arcade") {
+		t.Error(err)
+	}
+	if err := h.c.Mount([]face.Face{{Name: "files", Pages: []web.Page{{Pattern: "/x", Access: web.Public, Handler: h.c.healthz}}}}); err == nil {
+		t.Error("a pattern without a method was taken")
+	}
+}
+
+// BenchmarkStartPage is the whole way of the start page, as an admin sees it.
+func BenchmarkStartPage(b *testing.B) {
+	h := open(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if w := h.do(ask{path: "/", bearer: true}); w.Code != 200 {
+			b.Fatal(w.Code)
+		}
+	}
+}
