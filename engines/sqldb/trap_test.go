@@ -1,0 +1,512 @@
+package sqldb_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"plumb/base/errs"
+	"plumb/engines/sqldb"
+	"plumb/engines/sqldb/sqldbtest"
+)
+
+var (
+	bg   = context.Background()
+	boom = errors.New("boom")
+)
+
+const schema = `CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT NOT NULL)`
+
+// doors runs fn with Write and with Batch, on both databases; RunTwice is off
+// where a test counts runs or times.
+func doors(t *testing.T, opts sqldb.Options, fn func(t *testing.T, db *sqldb.DB, write func(context.Context, sqldb.Fn) error)) {
+	sqldbtest.EachWith(t, opts, func(t *testing.T, db *sqldb.DB) {
+		must(t, db.Write(bg, statements(schema, `CREATE TABLE child (id BIGINT PRIMARY KEY, t BIGINT NOT NULL REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)`)))
+		for name, write := range map[string]func(context.Context, sqldb.Fn) error{"write": db.Write, "batch": db.Batch} {
+			t.Run(name, func(t *testing.T) {
+				must(t, db.Write(bg, statements(`DELETE FROM child`, `DELETE FROM t`)))
+				fn(t, db, write)
+			})
+		}
+	})
+}
+
+func put(id int64) sqldb.Fn {
+	return func(ctx context.Context, tx *sqldb.Tx) error {
+		// Placeholders out of order: they are bound by number on both.
+		_, err := tx.Exec(ctx, `INSERT INTO t (n, id) VALUES ($2, $1)`, id, 100+id)
+		return err
+	}
+}
+
+// stored returns the ids in t, and checks that their n fits.
+func stored(tb testing.TB, db *sqldb.DB) (ids []int64) {
+	tb.Helper()
+	must(tb, db.Read(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+		ids = nil
+		rows, err := tx.Query(ctx, `SELECT id, n FROM t ORDER BY id`)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var id, n int64
+			if err := rows.Scan(&id, &n); err != nil {
+				return err
+			}
+			if n != id+100 {
+				tb.Errorf("row %d holds %d", id, n)
+			}
+			ids = append(ids, id)
+		}
+		return rows.Err()
+	}))
+	return ids
+}
+
+func has(tb testing.TB, db *sqldb.DB, want ...int64) {
+	tb.Helper()
+	if got := stored(tb, db); fmt.Sprint(got) != fmt.Sprint(want) && len(got)+len(want) > 0 {
+		tb.Errorf("rows %v, want %v", got, want)
+	}
+}
+
+// together runs fns so that they meet in one group: a first fn holds the
+// writers until all of them wait.
+func together(tb testing.TB, db *sqldb.DB, fns ...sqldb.Fn) []error {
+	tb.Helper()
+	out := make([]error, len(fns))
+	var wg sync.WaitGroup
+	full := make(chan bool)
+	var holders sync.WaitGroup
+	for range 2 { // as many as PostgreSQL's group workers
+		holders.Add(1)
+		var once sync.Once
+		wg.Go(func() {
+			err := db.Batch(bg, func(context.Context, *sqldb.Tx) error {
+				once.Do(holders.Done)
+				<-full
+				return nil
+			})
+			if err != nil {
+				tb.Error(err)
+			}
+		})
+		if !db.Postgres() {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	holders.Wait()
+	for i, fn := range fns {
+		wg.Go(func() { out[i] = db.Batch(bg, fn) })
+		for n := i + 1; db.Queued() < n; {
+			runtime.Gosched()
+		}
+	}
+	close(full)
+	wg.Wait()
+	return out
+}
+
+func TestAFailureUndoesOnlyItself(t *testing.T) {
+	for name, bad := range map[string]sqldb.Fn{
+		"error": func(ctx context.Context, tx *sqldb.Tx) error { return errors.Join(put(2)(ctx, tx), boom) },
+		"panic": func(ctx context.Context, tx *sqldb.Tx) error { put(2)(ctx, tx); panic("boom") },
+		"duplicate": func(ctx context.Context, tx *sqldb.Tx) error {
+			if err := put(2)(ctx, tx); err != nil {
+				return err
+			}
+			return put(2)(ctx, tx)
+		},
+		"syntax": func(ctx context.Context, tx *sqldb.Tx) error {
+			put(2)(ctx, tx)
+			_, err := tx.Exec(ctx, `NONSENSE`)
+			return err
+		},
+		"swallowed": func(ctx context.Context, tx *sqldb.Tx) error { put(2)(ctx, tx); put(2)(ctx, tx); return nil },
+		"rows left open": func(ctx context.Context, tx *sqldb.Tx) error {
+			put(2)(ctx, tx)
+			if _, err := tx.Query(ctx, `SELECT id FROM t`); err != nil {
+				return err
+			}
+			return boom
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sqldbtest.EachWith(t, sqldb.Options{}, func(t *testing.T, db *sqldb.DB) {
+				must(t, db.Write(bg, statements(schema)))
+				for range 3 { // the first group runs without savepoints, those after it with
+					got := together(t, db, put(1), bad, put(3), bad, put(4))
+					for i, err := range got {
+						if (err != nil) != (i%2 == 1) {
+							t.Errorf("fn %d: %v", i, err)
+						}
+					}
+					has(t, db, 1, 3, 4)
+					must(t, db.Write(bg, statements(`DELETE FROM t`)))
+				}
+			})
+		})
+	}
+}
+
+func TestAFailedCommitFailsTheGroup(t *testing.T) {
+	sqldbtest.EachWith(t, sqldb.Options{Groups: 1}, func(t *testing.T, db *sqldb.DB) {
+		must(t, db.Write(bg, statements(schema, `CREATE TABLE child (id BIGINT PRIMARY KEY, t BIGINT NOT NULL REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)`)))
+		in := make(chan bool)
+		var once sync.Once
+		var innocent error
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			innocent = db.Batch(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+				once.Do(func() { close(in) })
+				for db.Queued() == 0 {
+					runtime.Gosched()
+				}
+				return put(1)(ctx, tx)
+			})
+		})
+		<-in
+		guilty := db.Batch(bg, statements(`INSERT INTO child (id, t) VALUES (1, 999)`))
+		wg.Wait()
+		if innocent == nil || guilty == nil {
+			t.Errorf("acknowledged without a commit: %v, %v", innocent, guilty)
+		}
+		has(t, db)
+		must(t, db.Batch(bg, put(7))) // and on it goes
+		has(t, db, 7)
+	})
+}
+
+func TestASpoiltTransactionTakesNothingMore(t *testing.T) {
+	doors(t, sqldb.Options{}, func(t *testing.T, db *sqldb.DB, write func(context.Context, sqldb.Fn) error) {
+		must(t, write(bg, put(1)))
+		err := write(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+			if err := put(1)(ctx, tx); !sqldb.IsUnique(err) {
+				t.Errorf("a duplicate: %v", err)
+			}
+			if err := put(2)(ctx, tx); !errors.Is(err, sqldb.ErrSpoilt) {
+				t.Errorf("after a failed statement: %v", err)
+			}
+			return nil
+		})
+		if !errors.Is(err, sqldb.ErrSpoilt) || !sqldb.IsUnique(err) {
+			t.Errorf("the fn: %v", err)
+		}
+		has(t, db, 1)
+		// The way to expect a duplicate.
+		must(t, write(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+			n, err := tx.Exec(ctx, `INSERT INTO t (id, n) VALUES (1, 0) ON CONFLICT (id) DO NOTHING`)
+			if err != nil || n != 0 {
+				t.Errorf("on conflict: %d, %v", n, err)
+			}
+			return put(2)(ctx, tx)
+		}))
+		has(t, db, 1, 2)
+	})
+}
+
+func TestRules(t *testing.T) {
+	doors(t, sqldb.Options{}, func(t *testing.T, db *sqldb.DB, write func(context.Context, sqldb.Fn) error) {
+		err := write(bg, func(ctx context.Context, tx *sqldb.Tx) error { return write(ctx, put(1)) })
+		if !errors.Is(err, sqldb.ErrNested) {
+			t.Errorf("a Write in a Write: %v", err)
+		}
+		must(t, write(bg, put(1)))
+		must(t, write(bg, put(2)))
+		err = write(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+			rows, err := tx.Query(ctx, `SELECT id FROM t ORDER BY id`)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			rows.Next()
+			return put(3)(ctx, tx)
+		})
+		if !errors.Is(err, sqldb.ErrRowsOpen) {
+			t.Errorf("a statement while rows are open: %v", err)
+		}
+		must(t, db.Read(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+			var n int64
+			if err := tx.QueryRow(ctx, `SELECT n FROM t WHERE id = $1`, 99).Scan(&n); !errors.Is(err, sqldb.ErrNoRows) {
+				t.Errorf("no row: %v", err)
+			}
+			return tx.QueryRow(ctx, `SELECT n FROM t WHERE id = $1`, 1).Scan(&n) // which spoils nothing
+		}))
+		if err := db.Read(bg, put(3)); err == nil {
+			t.Error("a Read wrote")
+		}
+		err = write(bg, func(context.Context, *sqldb.Tx) error { panic("boom") })
+		if !errors.Is(err, sqldb.ErrPanic) || !strings.Contains(err.Error(), "trap_test.go") || errs.Message(err) != "" {
+			t.Errorf("a panic: %v", err)
+		}
+		kinded := errs.New(errs.Denied, "not you")
+		if err := write(bg, func(context.Context, *sqldb.Tx) error { return kinded }); !errs.Is(err, errs.Denied) {
+			t.Errorf("a room's own error: %v", err)
+		}
+		has(t, db, 1, 2)
+	})
+}
+
+// A caller that goes away while it waits is let go at once; while it runs, it
+// is stopped between statements, and never in the middle of one.
+func TestCancel(t *testing.T) {
+	doors(t, sqldb.Options{Groups: 1}, func(t *testing.T, db *sqldb.DB, write func(context.Context, sqldb.Fn) error) {
+		ctx, cancel := context.WithCancel(bg)
+		err := write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			if err := put(1)(ctx, tx); err != nil {
+				return err
+			}
+			cancel()
+			return put(2)(ctx, tx)
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled between statements: %v", err)
+		}
+		if err := write(ctx, put(3)); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled before: %v", err)
+		}
+		has(t, db)
+	})
+	sqldbtest.EachWith(t, sqldb.Options{Groups: 1}, func(t *testing.T, db *sqldb.DB) {
+		must(t, db.Write(bg, statements(schema)))
+		in, out := make(chan bool), make(chan bool)
+		var once sync.Once
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			err := db.Batch(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+				once.Do(func() { close(in) })
+				<-out
+				return put(1)(ctx, tx)
+			})
+			if err != nil {
+				t.Errorf("the innocent: %v", err)
+			}
+		})
+		<-in
+		ctx, cancel := context.WithCancel(bg)
+		wg.Go(func() {
+			for db.Queued() == 0 {
+				runtime.Gosched()
+			}
+			cancel()
+		})
+		if err := db.Batch(ctx, put(2)); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled in the queue: %v", err)
+		}
+		close(out) // had the one in the queue waited for it, it would never have come here
+		wg.Wait()
+
+		// In mid-statement: the long statement is finished, the group lives.
+		long := `INSERT INTO t (id, n) WITH RECURSIVE c(x) AS (SELECT 1000 UNION ALL SELECT x+1 FROM c WHERE x < 100000) SELECT x, x+100 FROM c`
+		slow := func(_ context.Context, tx *sqldb.Tx) error {
+			ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
+			defer cancel()
+			_, err := tx.Exec(ctx, long)
+			return err
+		}
+		for i, err := range together(t, db, put(2), slow, put(3)) {
+			if err != nil {
+				t.Errorf("fn %d: %v", i, err)
+			}
+		}
+		must(t, db.Write(bg, statements(`DELETE FROM t WHERE id >= 1000`)))
+		has(t, db, 1, 2, 3)
+	})
+}
+
+// t.Fatal in a fn ends the goroutine that commits for everybody.
+func TestAFnThatEndsItsGoroutine(t *testing.T) {
+	sqldbtest.EachWith(t, sqldb.Options{}, func(t *testing.T, db *sqldb.DB) {
+		must(t, db.Write(bg, statements(schema)))
+		for range 5 {
+			err := db.Batch(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+				put(1)(ctx, tx)
+				runtime.Goexit()
+				return nil
+			})
+			if err == nil {
+				t.Error("acknowledged")
+			}
+		}
+		must(t, db.Batch(bg, put(2)))
+		has(t, db, 2)
+	})
+}
+
+// Read-modify-write from many callers through both doors loses no update.
+func TestCounters(t *testing.T) {
+	sqldbtest.EachWith(t, sqldb.Options{}, func(t *testing.T, db *sqldb.DB) {
+		must(t, db.Write(bg, statements(schema, `INSERT INTO t (id, n) VALUES (0, 0), (1, 0), (2, 0)`)))
+		var kept [3]atomic.Int64
+		var wg sync.WaitGroup
+		for c := range 8 {
+			wg.Go(func() {
+				write := db.Write
+				if c%2 == 0 {
+					write = db.Batch
+				}
+				for i := range 25 {
+					id := (c + i) % 3
+					err := write(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+						var n int64
+						if err := tx.QueryRow(ctx, `SELECT n FROM t WHERE id = $1`, int64(id)).Scan(&n); err != nil {
+							return err
+						}
+						_, err := tx.Exec(ctx, `UPDATE t SET n = $2 WHERE id = $1`, int64(id), n+1)
+						return err
+					})
+					switch {
+					case err == nil:
+						kept[id].Add(1)
+					case !errs.Is(err, errs.Busy):
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		must(t, db.Read(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+			for id := range kept {
+				var n int64
+				if err := tx.QueryRow(ctx, `SELECT n FROM t WHERE id = $1`, int64(id)).Scan(&n); err != nil {
+					return err
+				}
+				if n != kept[id].Load() {
+					t.Errorf("counter %d stands at %d after %d acknowledged steps", id, n, kept[id].Load())
+				}
+			}
+			return nil
+		}))
+	})
+}
+
+func TestTheQueueIsBounded(t *testing.T) {
+	doors(t, sqldb.Options{Queue: 3, Writers: 2, Groups: 1}, func(t *testing.T, db *sqldb.DB, write func(context.Context, sqldb.Fn) error) {
+		in, out := make(chan bool), make(chan bool)
+		var once sync.Once
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			write(bg, func(context.Context, *sqldb.Tx) error {
+				once.Do(func() { close(in) })
+				<-out
+				return nil
+			})
+		})
+		<-in
+		before := db.Stats()
+		for i := range 3 {
+			wg.Go(func() {
+				if err := write(bg, put(int64(i))); err != nil {
+					t.Errorf("in the queue: %v", err)
+				}
+			})
+		}
+		for db.Queued() < 3 {
+			runtime.Gosched()
+		}
+		if err := write(bg, put(9)); !errs.Is(err, errs.Busy) || errs.RetryAfter(err) == 0 {
+			t.Errorf("the fourth: %v", err)
+		}
+		close(out)
+		wg.Wait()
+		has(t, db, 0, 1, 2)
+		after := db.Stats()
+		if after.Refused-before.Refused != 1 || after.Writes-before.Writes != 4 || after.Queued != 0 {
+			t.Errorf("from %+v to %+v", before, after)
+		}
+	})
+}
+
+func TestCloseRefusesWhoWaits(t *testing.T) {
+	for _, kind := range sqldbtest.Kinds() {
+		t.Run(kind, func(t *testing.T) {
+			db, err := sqldb.Open(bg, sqldbtest.URL(t, kind), sqldb.Options{})
+			must(t, err)
+			must(t, db.Write(bg, statements(schema)))
+			var wg sync.WaitGroup
+			for i := range 20 {
+				wg.Go(func() {
+					if err := db.Batch(bg, put(int64(i))); err != nil && !errors.Is(err, sqldb.ErrClosed) {
+						t.Error(err)
+					}
+				})
+			}
+			must(t, db.Close())
+			wg.Wait()
+			if err := db.Batch(bg, put(99)); !errors.Is(err, sqldb.ErrClosed) {
+				t.Errorf("after Close: %v", err)
+			}
+		})
+	}
+}
+
+func TestTypes(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		must(t, db.Migrate(bg, "types", files("0001.sql", `CREATE TABLE v (i BIGINT, s TEXT, b BYTEA, f DOUBLE PRECISION)`)))
+		must(t, db.Write(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+			if _, err := tx.Exec(ctx, `INSERT INTO v (i, s, b, f) VALUES ($1, $2, $3, $4)`, int64(1)<<53, "ü\n", []byte{0, 255}, 0.1); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `INSERT INTO v (i, s, b, f) VALUES ($1, $2, $3, $4)`, nil, nil, nil, nil)
+			return err
+		}))
+		must(t, db.Read(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+			var i int64
+			var s string
+			var b []byte
+			var f float64
+			if err := tx.QueryRow(ctx, `SELECT i, s, b, f FROM v WHERE i IS NOT NULL`).Scan(&i, &s, &b, &f); err != nil {
+				return err
+			}
+			if i != 1<<53 || s != "ü\n" || string(b) != "\x00\xff" || f != 0.1 {
+				t.Errorf("read %v %q %v %v", i, s, b, f)
+			}
+			var pi *int64
+			var ps *string
+			var pf *float64
+			if err := tx.QueryRow(ctx, `SELECT i, s, b, f FROM v WHERE i IS NULL`).Scan(&pi, &ps, &b, &pf); err != nil {
+				return err
+			}
+			if pi != nil || ps != nil || b != nil || pf != nil {
+				t.Errorf("read %v %v %v %v for NULL", pi, ps, b, pf)
+			}
+			var sum int64
+			var mean float64
+			return tx.QueryRow(ctx, `SELECT CAST(sum(i) AS BIGINT), avg(f) FROM v`).Scan(&sum, &mean)
+		}))
+		// A value of the wrong type is refused by both.
+		err := db.Write(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := tx.Exec(ctx, `INSERT INTO v (i) VALUES ($1)`, "twelve")
+			return err
+		})
+		if err == nil {
+			t.Error("a text in a BIGINT was taken")
+		}
+	})
+}
+
+func TestSizeStatsPing(t *testing.T) {
+	sqldbtest.EachWith(t, sqldb.Options{}, func(t *testing.T, db *sqldb.DB) {
+		must(t, db.Ping(bg))
+		must(t, db.Write(bg, statements(schema)))
+		must(t, db.Batch(bg, put(1)))
+		n, err := db.Size(bg)
+		if err != nil || n < 4096 {
+			t.Errorf("size %d, %v", n, err)
+		}
+		s := db.Stats()
+		if s.Commits != 2 || s.Writes != 2 || s.GroupSize.Mean() != 1 || s.CommitTime.Count != 2 || s.CommitTime.Mean() <= 0 {
+			t.Errorf("%+v", s)
+		}
+		if last := len(s.GroupSize.Counts) - 1; s.GroupSize.Counts[0] != 2 || s.GroupSize.Counts[last] != 2 || s.GroupSize.Bounds[last] != 512 {
+			t.Errorf("histogram %+v", s.GroupSize)
+		}
+	})
+}
