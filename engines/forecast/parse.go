@@ -94,7 +94,7 @@ func parseCall(name, inner, unit string, own []string) (Range, Unit, error) {
 			parts[i] = v
 		}
 	}
-	if name == "beta" && len(parts) >= 2 {
+	if name == "beta" {
 		return parseBeta(parts, unit, own)
 	}
 	vs, u, err := parseList(parts, unit, own)
@@ -132,16 +132,16 @@ func parseCall(name, inner, unit string, own []string) (Range, Unit, error) {
 
 // parseBeta reads its two shapes, which carry no unit, and then its ends.
 func parseBeta(parts []string, unit string, own []string) (Range, Unit, error) {
+	if len(parts) != 2 && len(parts) != 4 {
+		return Range{}, Unit{}, errs.New(errs.Invalid, "beta needs 2 or 4 numbers, not %d", len(parts))
+	}
 	shapes, _, err := parseList(parts[:2], "", nil)
 	if err != nil {
 		return Range{}, Unit{}, err
 	}
 	ends := []string{"0", "1"}
-	if len(parts) > 2 {
+	if len(parts) == 4 {
 		ends = parts[2:]
-	}
-	if len(ends) != 2 {
-		return Range{}, Unit{}, errs.New(errs.Invalid, "beta needs 2 or 4 numbers, not %d", len(parts))
 	}
 	vs, u, err := parseList(ends, unit, own)
 	if err != nil {
