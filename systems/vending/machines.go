@@ -48,6 +48,14 @@ func (m Machine) State() string {
 	return "ok"
 }
 
+// Place writes where the machine stands; "" when that is not known.
+func (m Machine) Place() string {
+	if m.Lat == nil || m.Lon == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.4f, %.4f", *m.Lat, *m.Lon)
+}
+
 // Detail is a machine with its newest report and its standing in the fleet.
 type Detail struct {
 	Machine
@@ -207,16 +215,19 @@ func (f Filter) query(lateBefore time.Time) (string, []any, error) {
 
 // cursor names the place after machine last in the order of f.
 func cursor(f Filter, last Machine) string {
-	text := last.ID
 	if f.Late {
-		text = strconv.FormatInt(last.Due.UnixMicro(), 10) + " " + last.ID
+		return timeCursor(last.Due, last.ID)
 	}
-	return base64.RawURLEncoding.EncodeToString([]byte(text))
+	return base64.RawURLEncoding.EncodeToString([]byte(last.ID))
+}
+
+func timeCursor(at time.Time, id string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(at.UnixMicro(), 10) + " " + id))
 }
 
 func readCursor(f Filter) (due int64, id string, err error) {
 	b, err := base64.RawURLEncoding.DecodeString(f.Cursor)
-	if err != nil || len(b) > 100 {
+	if err != nil || len(b) > 200 {
 		return 0, "", errs.New(errs.Invalid, "cursor: this is not one that a list gave")
 	}
 	if !f.Late {
@@ -224,7 +235,7 @@ func readCursor(f Filter) (due int64, id string, err error) {
 	}
 	at, id, ok := strings.Cut(string(b), " ")
 	if due, err = strconv.ParseInt(at, 10, 64); err != nil || !ok {
-		return 0, "", errs.New(errs.Invalid, "cursor: this is not one that a list of late machines gave")
+		return 0, "", errs.New(errs.Invalid, "cursor: this is not one that this list gave")
 	}
 	return due, id, nil
 }
@@ -239,25 +250,41 @@ type Past struct {
 	ClockOff bool // the machine's clock was not believed
 }
 
-// History returns the machine's reports that were taken before a moment (the
-// zero time: all), the newest first, up to limit (1 to 500).
-func (s *System) History(ctx context.Context, id string, before time.Time, limit int) ([]Past, error) {
+// History returns up to limit (1 to 500) reports of the machine, the newest
+// first, and the cursor of the next page: "" on the last. Errors: Invalid.
+func (s *System) History(ctx context.Context, id, cursor string, limit int) (list []Past, next string, err error) {
 	if limit < 1 || limit > 500 {
-		return nil, errs.New(errs.Invalid, "limit must be 1 to 500, not %d", limit)
+		return nil, "", errs.New(errs.Invalid, "limit must be 1 to 500, not %d", limit)
 	}
-	at := int64(never)
-	if !before.IsZero() {
-		at = before.UnixMicro()
+	at, before := int64(never), ""
+	if cursor != "" {
+		if at, before, err = readCursor(Filter{Late: true, Cursor: cursor}); err != nil {
+			return nil, "", err
+		}
 	}
-	var list []Past
-	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
-		list, err = s.store.history(ctx, tx, id, at, limit)
+	err = s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+		list, err = s.store.history(ctx, tx, id, at, before, limit+1)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("history of machine %.64s: %w", id, err)
+		return nil, "", fmt.Errorf("history of machine %.64s: %w", id, err)
 	}
-	return list, nil
+	if len(list) > limit {
+		list = list[:limit]
+		next = timeCursor(list[limit-1].Taken, list[limit-1].ID)
+	}
+	return list, next, nil
+}
+
+// Empty counts the slots that were sold out.
+func (p Past) Empty() int {
+	n := 0
+	for _, s := range p.Slots {
+		if s.Remaining == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 const (
@@ -267,7 +294,7 @@ const (
 
 	historySQL = `
 		SELECT id, taken_at, received_at, body FROM vending_reports
-		WHERE machine = $1 AND taken_at < $2 ORDER BY taken_at DESC LIMIT $3`
+		WHERE machine = $1 AND (taken_at, id) < ($2, $3) ORDER BY taken_at DESC, id DESC LIMIT $4`
 )
 
 func (st store) machine(ctx context.Context, tx *sqldb.Tx, id string) (Machine, error) {
@@ -304,8 +331,8 @@ func (store) machines(ctx context.Context, tx *sqldb.Tx, q string, args []any) (
 	return list, rows.Err()
 }
 
-func (store) history(ctx context.Context, tx *sqldb.Tx, id string, before int64, limit int) ([]Past, error) {
-	rows, err := tx.Query(ctx, historySQL, id, before, int64(limit))
+func (store) history(ctx context.Context, tx *sqldb.Tx, id string, at int64, before string, limit int) ([]Past, error) {
+	rows, err := tx.Query(ctx, historySQL, id, at, before, int64(limit))
 	if err != nil {
 		return nil, err
 	}

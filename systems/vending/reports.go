@@ -29,6 +29,17 @@ type Slot struct {
 	Price     *int64 `json:"price,omitempty"` // minor units of the local currency
 }
 
+// Low is the stock at or below which a slot counts as low: a fifth of it.
+func (s Slot) Low() int64 { return (s.Capacity + 4) / 5 }
+
+// PriceText writes the price in the main unit, as most currencies have it.
+func (s Slot) PriceText() string {
+	if s.Price == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%d.%02d", *s.Price/100, *s.Price%100)
+}
+
 // Fault is something that is wrong with the machine.
 type Fault struct {
 	Code     string     `json:"code"`     // one of Codes
@@ -139,6 +150,7 @@ type Receipt struct {
 type incoming struct {
 	id       string
 	taken    int64 // microseconds
+	received int64
 	body     string
 	faults   int64
 	severity int64
@@ -185,7 +197,7 @@ func (s *System) keep(ctx context.Context, m fleet.Machine, list []Report) ([]Re
 	}
 	if len(rows) > 0 {
 		err := s.n.DB.Batch(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-			return s.store.take(ctx, tx, m.ID, rows, now.UnixMicro(), next.UnixMicro())
+			return s.store.take(ctx, tx, m.ID, rows, next.UnixMicro())
 		})
 		if err != nil {
 			return nil, fmt.Errorf("store %d reports of machine %s: %w", len(rows), m.ID, err)
@@ -199,7 +211,7 @@ func (s *System) keep(ctx context.Context, m fleet.Machine, list []Report) ([]Re
 // row turns a checked report into what the database keeps of it.
 func (s *System) row(r *Report, now time.Time) (row *incoming, clockOff bool) {
 	b := body{Slots: r.Slots, Faults: r.Faults}
-	row = &incoming{id: r.ID, taken: now.UnixMicro(), slots: int64(len(r.Slots)), faults: int64(len(r.Faults))}
+	row = &incoming{id: r.ID, taken: now.UnixMicro(), received: now.UnixMicro(), slots: int64(len(r.Slots)), faults: int64(len(r.Faults))}
 	if !r.Taken.IsZero() {
 		taken := r.Taken.UTC().Truncate(time.Microsecond)
 		b.Taken = &taken

@@ -116,7 +116,7 @@ func (store) restore(ctx context.Context, tx *sqldb.Tx, id string, due time.Time
 // take inserts the rows of one machine that are not there yet, marks those that
 // it inserted and those whose id stands for other content, and moves the
 // machine's state on to the newest.
-func (st store) take(ctx context.Context, tx *sqldb.Tx, machine string, rows []*incoming, now, due int64) error {
+func (st store) take(ctx context.Context, tx *sqldb.Tx, machine string, rows []*incoming, due int64) error {
 	byID := make(map[string]*incoming, len(rows))
 	for _, r := range rows {
 		r.inserted, r.other = false, false // this may be a second run
@@ -124,7 +124,7 @@ func (st store) take(ctx context.Context, tx *sqldb.Tx, machine string, rows []*
 	}
 	for left := rows; len(left) > 0; {
 		n := piece(len(left))
-		if err := st.insert(ctx, tx, machine, left[:n], byID, now); err != nil {
+		if err := st.insert(ctx, tx, machine, left[:n], byID); err != nil {
 			return err
 		}
 		left = left[n:]
@@ -146,15 +146,15 @@ func (st store) take(ctx context.Context, tx *sqldb.Tx, machine string, rows []*
 	if newest == nil {
 		return nil
 	}
-	_, err := tx.Exec(ctx, heardSQL, machine, newest.id, newest.taken, newest.faults, newest.severity, newest.slots, newest.empty, now, due)
+	_, err := tx.Exec(ctx, heardSQL, machine, newest.id, newest.taken, newest.faults, newest.severity, newest.slots, newest.empty, newest.received, due)
 	return err
 }
 
 // insert adds rows in one statement and marks which of them were not there.
-func (store) insert(ctx context.Context, tx *sqldb.Tx, machine string, rows []*incoming, byID map[string]*incoming, now int64) error {
+func (store) insert(ctx context.Context, tx *sqldb.Tx, machine string, rows []*incoming, byID map[string]*incoming) error {
 	args := make([]any, 0, 5*len(rows))
 	for _, r := range rows {
-		args = append(args, machine, r.id, r.taken, now, r.body)
+		args = append(args, machine, r.id, r.taken, r.received, r.body)
 	}
 	q := insertSQL[len(rows)]
 	if len(rows) == 1 { // the usual case: the count says it all

@@ -44,4 +44,4 @@ CREATE TABLE vending_reports (
 	body        TEXT NOT NULL,   -- JSON, see Report
 	PRIMARY KEY (machine, id)
 );
-CREATE INDEX vending_reports_taken ON vending_reports (machine, taken_at);
+CREATE INDEX vending_reports_taken ON vending_reports (machine, taken_at, id);

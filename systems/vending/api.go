@@ -1,0 +1,261 @@
+package vending
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"mime"
+	"net/http"
+	"strconv"
+
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"plumb/base/errs"
+	"plumb/engines/web"
+)
+
+const (
+	apiRoot    = "/api/v1/vending"
+	batchBytes = 4 << 20  // of an NDJSON body
+	fileBytes  = 64 << 20 // of a CSV file: about a million machines
+)
+
+// api lists the operations.
+func (s *System) api() []web.Op {
+	op := func(method, path, summary string) huma.Operation {
+		return huma.Operation{Method: method, Path: apiRoot + path, Summary: summary}
+	}
+	enrol := op("POST", "/machines", "Enrol a machine; its token is shown this once")
+	enrol.DefaultStatus = http.StatusCreated
+	revoke := op("DELETE", "/machines/{id}", "Revoke a machine: its token ends, its history stays")
+	revoke.DefaultStatus = http.StatusNoContent
+	restore := op("POST", "/machines/{id}/restore", "Undo a revocation: the same token is good again")
+	restore.DefaultStatus = http.StatusNoContent
+	reports := op("POST", "/reports", "Report: one JSON object, or NDJSON (application/x-ndjson) answered line by line")
+	reports.MaxBodyBytes = batchBytes
+	reports.Description = "Answered when the reports are durable; each report id is stored once. 503 and 429 carry Retry-After and retry_in_s: a place is kept for this machine then. " +
+		"A taken_at more than 5 minutes ahead or older than the retention is not believed: the report is kept under the time it came, and the answer names that."
+	file := op("POST", "/machines/import", "Enrol the machines of a CSV file (id, city, lat, lon, model), answered line by line as NDJSON")
+	file.MaxBodyBytes = fileBytes
+	file.Description = "Resumable: what is answered is durable, a bad line stops no other, and a machine that stands there already is answered with unchanged. After a failure send the same file again."
+	file.Parameters = []*huma.Param{{Name: "credentials", In: "query", Description: "token (the default) or code: what each new machine gets", Schema: &huma.Schema{Type: "string", Enum: []any{"token", "code"}}}}
+	file.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/csv": {Schema: &huma.Schema{Type: "string"}}}}
+	return []web.Op{
+		web.Operation(web.Operator, op("PUT", "/cities/{city}", "Define or change a city"), s.putCity),
+		web.Operation(web.Person, op("GET", "/cities", "The defined cities"), s.getCities),
+		web.Operation(web.Person, op("GET", "/tonight", "How the night stands, by city"), s.getTonight),
+		web.Operation(web.Operator, enrol, s.postMachine),
+		web.RawOperation(web.Operator, file, s.postImport).Describe(nil, importedOut{}),
+		web.Operation(web.Person, op("GET", "/machines", "List machines"), s.getMachines),
+		web.Operation(web.Person, op("GET", "/machines/{id}", "A machine and its newest report"), s.getMachine),
+		web.Operation(web.Operator, revoke, s.deleteMachine),
+		web.Operation(web.Operator, restore, s.postRestore),
+		web.Operation(web.Operator, op("POST", "/machines/{id}/code", "Make a one-time code with which the machine gets a new token"), s.postCode),
+		web.Operation(web.Person, op("GET", "/machines/{id}/reports", "A machine's reports, the newest first"), s.getHistory),
+		web.Operation(web.Public, op("POST", "/enrol", "Change a one-time code for the machine's token"), s.postEnrol),
+		web.RawOperation(web.Machine, reports, s.postReports).Describe(reportIn{}, receiptOut{}),
+	}
+}
+
+// postReports takes reports of the machine whose token came with them.
+func (s *System) postReports(w http.ResponseWriter, r *http.Request) error {
+	m, err := s.n.Fleet.ByWho(r.Context(), realm, web.WhoIs(r.Context()))
+	if err != nil {
+		return err
+	}
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if kind == "application/x-ndjson" || kind == "application/jsonl" || kind == "application/ndjson" {
+		text, err := readAll(r)
+		if err != nil {
+			return err
+		}
+		// The status goes out with the first line; until then a refusal has its own.
+		out := &lazy{w: w, kind: "application/x-ndjson"}
+		return s.refusal(w, r, s.stream(r.Context(), m, text, out))
+	}
+	receipts, err := s.Report(r.Context(), m, 1, func() ([]Report, error) {
+		text, err := readAll(r)
+		if err != nil {
+			return nil, err
+		}
+		one, err := decodeReport(text)
+		return []Report{one}, err
+	})
+	if err == nil {
+		err = receipts[0].Err
+	}
+	if err != nil {
+		return s.refusal(w, r, err)
+	}
+	web.WriteJSON(w, http.StatusOK, receipts[0].out())
+	return nil
+}
+
+// readAll reads the body, which the gate has bounded.
+func readAll(r *http.Request) ([]byte, error) {
+	text, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return nil, errs.New(errs.TooLarge, "the body is larger than the limit of %d bytes", large.Limit)
+	}
+	if err != nil {
+		return nil, web.Malformed(errs.Wrap(errs.Invalid, err, "the body could not be read to its end"))
+	}
+	return text, nil
+}
+
+// lazy sends the header with the first byte.
+type lazy struct {
+	w    http.ResponseWriter
+	kind string
+	sent bool
+}
+
+func (l *lazy) Write(b []byte) (int, error) {
+	if !l.sent {
+		l.sent = true
+		l.w.Header().Set("Content-Type", l.kind)
+		l.w.WriteHeader(http.StatusOK)
+	}
+	return l.w.Write(b)
+}
+
+// refused is the problem document of a refusal at the door.
+type refused struct {
+	web.Document
+	Reason   string  `json:"reason"`     // busy, away, rate
+	RetryInS float64 `json:"retry_in_s"` // finer than Retry-After
+	RetryAt  string  `json:"retry_at"`
+}
+
+// refusal answers a refusal at the door itself, because it says more than other
+// errors do, and returns any other error.
+func (s *System) refusal(w http.ResponseWriter, r *http.Request, err error) error {
+	var door *Refused
+	if !errors.As(err, &door) {
+		return err
+	}
+	d := refused{Reason: door.Reason, RetryInS: inSeconds(door.Wait), RetryAt: s.n.Clock.Now().Add(door.Wait).UTC().Format(wireTime)}
+	d.Title, d.Status, d.Detail, d.ID = "Busy; come again at the time given", http.StatusServiceUnavailable, errs.Message(err), web.RequestID(r.Context())
+	if door.Reason == becauseRate {
+		d.Title, d.Status = "Too many reports from this machine", http.StatusTooManyRequests
+	}
+	body, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("write a refusal: %w", err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Retry-After", strconv.Itoa(int(max(1, math.Ceil(door.Wait.Seconds())))))
+	w.WriteHeader(d.Status)
+	w.Write(body) // a machine that went away cannot be told
+	return nil
+}
+
+type importedOut struct {
+	Line   int    `json:"line"`
+	ID     string `json:"id,omitempty"`
+	Status string `json:"status" enum:"enrolled,unchanged,invalid,conflict"`
+	Token  string `json:"token,omitempty"`
+	Code   string `json:"code,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// postImport answers after the whole file has been read: a client that only
+// reads once it has sent all would otherwise wait for us, and we for it.
+func (s *System) postImport(w http.ResponseWriter, r *http.Request) error {
+	codes := false
+	switch c := r.URL.Query().Get("credentials"); c {
+	case "", "token":
+	case "code":
+		codes = true
+	default:
+		return errs.New(errs.Invalid, "credentials must be token or code, not %.20q", c)
+	}
+	text, err := readAll(r)
+	if err != nil {
+		return err
+	}
+	out := &lazy{w: w, kind: "application/x-ndjson"}
+	enc := json.NewEncoder(out)
+	err = s.Import(r.Context(), bytes.NewReader(text), codes, func(i Imported) error {
+		return enc.Encode(importedOut{i.Line, i.ID, i.Status, i.Token, i.Code, errs.Message(i.Err)})
+	})
+	if err != nil && out.sent {
+		// Half the answer is out: cut the connection, so that it does not look whole.
+		s.n.Log.Error("an import ended early; the same file may be sent again", "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	if err == nil && !out.sent {
+		_, err = out.Write(nil) // a header, and no machine
+	}
+	return err
+}
+
+type cityOut struct {
+	City     string `json:"city"`
+	Zone     string `json:"zone"`
+	Depot    point  `json:"depot"`
+	Vehicles int    `json:"vehicles"`
+	Capacity int    `json:"capacity"`
+	Shift    int    `json:"shift_minutes"`
+}
+
+type point struct {
+	Lat float64 `json:"lat" minimum:"-90" maximum:"90"`
+	Lon float64 `json:"lon" minimum:"-180" maximum:"180"`
+}
+
+func (c City) out() cityOut {
+	return cityOut{c.Name, c.Zone, point{c.Lat, c.Lon}, c.Vehicles, c.Capacity, int(c.Shift / time.Minute)}
+}
+
+type putCityIn struct {
+	City string `path:"city" maxLength:"64"`
+	Body struct {
+		Zone     string `json:"zone,omitempty" doc:"IANA time zone; known for the world's large cities" example:"Europe/Berlin"`
+		Depot    *point `json:"depot,omitempty" doc:"Where vehicles start; the centre of a known city"`
+		Vehicles *int   `json:"vehicles,omitempty" minimum:"1" maximum:"10000"`
+		Capacity *int   `json:"capacity,omitempty" minimum:"1" maximum:"1000000" doc:"Items that a vehicle carries"`
+		Shift    *int   `json:"shift_minutes,omitempty" minimum:"1" maximum:"1440"`
+	}
+}
+
+// answer wraps an answer as huma wants it.
+type answer[T any] struct{ Body T }
+
+func (s *System) putCity(ctx context.Context, in *putCityIn) (*answer[cityOut], error) {
+	b := in.Body
+	n := NewCity{Zone: b.Zone, Vehicles: b.Vehicles, Capacity: b.Capacity}
+	if b.Depot != nil {
+		n.Lat, n.Lon = &b.Depot.Lat, &b.Depot.Lon
+	}
+	if b.Shift != nil {
+		d := time.Duration(*b.Shift) * time.Minute
+		n.Shift = &d
+	}
+	c, err := s.SetCity(ctx, in.City, n)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[cityOut]{c.out()}, nil
+}
+
+type citiesOut struct {
+	Cities []cityOut `json:"cities"`
+}
+
+func (s *System) getCities(context.Context, *struct{}) (*answer[citiesOut], error) {
+	out := citiesOut{Cities: []cityOut{}}
+	for _, c := range s.Cities() {
+		out.Cities = append(out.Cities, c.out())
+	}
+	return &answer[citiesOut]{out}, nil
+}

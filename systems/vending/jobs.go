@@ -1,0 +1,90 @@
+package vending
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"plumb/base/errs"
+	"plumb/engines/sqldb"
+)
+
+const (
+	pruneEvery = 24 * time.Hour
+	pruneMost  = 200 // machines in one transaction
+)
+
+// Run prunes reports that are older than the retention, once a day, until ctx
+// ends. Several processes may do it side by side.
+func (s *System) Run(ctx context.Context) error {
+	for {
+		if err := s.prune(ctx); err != nil && ctx.Err() == nil {
+			s.n.Log.Warn("old reports were not pruned; the next run does it", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.n.Clock.After(pruneEvery):
+		}
+	}
+}
+
+// prune walks through the machines and deletes what each reported too long ago.
+func (s *System) prune(ctx context.Context) error {
+	before := s.n.Clock.Now().Add(-s.c.Retention).UnixMicro()
+	f := Filter{Limit: pruneMost}
+	total := int64(0)
+	for {
+		p, err := s.List(ctx, f)
+		if err != nil {
+			return fmt.Errorf("prune reports: %w", err)
+		}
+		var gone int64
+		err = s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			gone = 0
+			for _, m := range p.Machines {
+				n, err := s.store.prune(ctx, tx, m.ID, before)
+				if err != nil {
+					return err
+				}
+				gone += n
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("prune reports: %w", err)
+		}
+		if total += gone; p.Next == "" {
+			break
+		}
+		f.Cursor = p.Next
+	}
+	if total > 0 {
+		s.n.Log.Info("old reports were pruned", "reports", total)
+	}
+	return nil
+}
+
+// Check says whether the room works: the database answers, and each machine of
+// the room is known to the fleet.
+func (s *System) Check(ctx context.Context) error {
+	var lost int64
+	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		return tx.QueryRow(ctx, lostSQL, realm).Scan(&lost)
+	})
+	if err != nil {
+		return fmt.Errorf("check vending: %w", err)
+	}
+	if lost > 0 {
+		return errs.New(errs.Internal, "%d machines have no identity in the fleet", lost)
+	}
+	if open, _ := s.door.breaker.Open(s.n.Clock.Now()); open {
+		return errs.New(errs.Busy, "the database keeps failing: reports are refused, each with a time to come back")
+	}
+	return nil
+}
+
+// lostSQL looks at a thousand machines: enough to notice, cheap enough to ask often.
+const lostSQL = `
+	SELECT count(*) FROM (SELECT id FROM vending_machines ORDER BY id LIMIT 1000) AS m
+	WHERE NOT EXISTS (SELECT 1 FROM fleet_machines AS f WHERE f.realm = $1 AND f.id = m.id)`
