@@ -18,7 +18,8 @@ import (
 
 // Proofs is what the Prove tab needs to know of the house.
 type Proofs interface {
-	// Experiments lists a system's experiments, in the order to show them.
+	// Experiments lists a system's experiments ("": all systems'), in the order
+	// to show them.
 	Experiments(system string) []lab.Experiment
 	// Results returns what was measured, newest first: kept in the data folder,
 	// and shipped with the program.

@@ -34,6 +34,8 @@ type frame struct {
 	Build   Build
 	CSS     []string
 	JS      []string
+	Modules []string // ES modules
+	Modules []string // scripts of type module
 	Icon    string
 	Next    string // where to go after signing in
 }
@@ -48,7 +50,7 @@ func (c *Console) Show(w http.ResponseWriter, r *http.Request, t *template.Templ
 		Title: v.Title, Nonce: web.Nonce(r.Context()), CSRF: web.Field(r), Who: web.WhoIs(r.Context()),
 		Content: template.HTML(content.String()), // from html/template, which escaped it
 		Health:  c.health.get(c), Build: c.n.Build,
-		CSS: c.present("console.css", "shell.css"), JS: c.present("htmx.min.js", "shell.js"), Icon: c.static.URL("icon.svg"),
+		CSS: c.present("console.css", "chart.css", "shell.css"), JS: c.present("htmx.min.js", "shell.js"), Modules: c.present("js/main.js"), Icon: c.static.URL("icon.svg"),
 		Find: strings.TrimSpace(r.URL.Query().Get("q")),
 	}
 	if r.URL.Path != "/search" {

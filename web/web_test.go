@@ -123,7 +123,7 @@ func TestSheetUsesItsTokens(t *testing.T) {
 
 // TestIcons: the sprite is well formed and its symbols have names of their own.
 func TestIcons(t *testing.T) {
-	for _, name := range []string{"icons.svg", "favicon.svg"} {
+	for _, name := range []string{"icons.svg", "icon.svg"} {
 		seen := map[string]bool{}
 		d := xml.NewDecoder(strings.NewReader(read(t, name)))
 		for {
@@ -172,7 +172,7 @@ func TestScriptsLoadOnlyEachOther(t *testing.T) {
 // with room for the page itself.
 func TestFirstPageIsSmall(t *testing.T) {
 	total, said := 0, ""
-	for _, name := range []string{"console.css", "icons.svg", "favicon.svg", "htmx.min.js", "js/main.js", "js/times.js", "js/tables.js", "js/progress.js", "js/sliders.js"} {
+	for _, name := range []string{"console.css", "icons.svg", "icon.svg", "htmx.min.js", "js/main.js", "js/times.js", "js/tables.js", "js/progress.js", "js/sliders.js"} {
 		var b bytes.Buffer
 		z := gzip.NewWriter(&b)
 		if _, err := io.WriteString(z, read(t, name)); err != nil {

@@ -12,3 +12,5 @@ function enliven(root) {
 enliven(document);
 // What htmx puts into the page is enlivened too.
 document.addEventListener("htmx:load", (e) => { if (e.target !== document.body) enliven(e.target); });
+// So is a live page that fetched itself anew (see console/static/shell.js).
+document.addEventListener("plumb:refreshed", () => enliven(document));

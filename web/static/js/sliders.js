@@ -59,6 +59,24 @@ function one(field) {
   input.after(box);
 }
 
+// lean leaves out of what a form sends all that stands at its default, so that
+// the address holds the changes and nothing else; and sends the form whole when
+// a control changes what the others show.
+function lean(form) {
+  if (form.dataset.ready) return;
+  form.dataset.ready = "yes";
+  form.addEventListener("formdata", (e) => {
+    for (const el of form.elements) {
+      if (el.name && (el.value === "" || el.value === el.dataset.default)) e.formData.delete(el.name);
+    }
+  });
+  form.querySelectorAll("[data-reload]").forEach((el) => el.addEventListener("input", (e) => {
+    e.stopPropagation(); // from htmx, which would fetch the result alone
+    form.submit();
+  }));
+}
+
 export function sliders(root) {
   root.querySelectorAll(".inputs .field[data-low]").forEach(one);
+  root.querySelectorAll("form#plan").forEach(lean);
 }

@@ -1,0 +1,432 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"plumb/base/errs"
+	"plumb/base/units"
+	"plumb/engines/forecast"
+	"plumb/engines/forecast/planfile"
+	"plumb/engines/report"
+	"plumb/engines/web"
+	"plumb/face"
+)
+
+// Plans is what the Plan tab needs to know of the house.
+type Plans interface {
+	// Models returns every system's model, with measured defaults.
+	Models() []forecast.Model
+}
+
+// PlanTab is the Plan tab of every system: its inputs as a form, and what they
+// come to. Each change is evaluated anew in this process; the address holds all
+// that was changed, so that a link is a saved plan. It implements Tab.
+type PlanTab struct{ plans Plans }
+
+// NewPlan returns the tab.
+func NewPlan(plans Plans) *PlanTab { return &PlanTab{plans} }
+
+// Bounds of a plan that a page asks for: 5,000 paths keep a slider's answer
+// within 200 ms, and a file is worth waiting for.
+const (
+	pageSamples = 5000
+	fileSamples = 20_000
+	pageMonths  = 60
+)
+
+// Mount is Tab's. A model that does not compile is the program's fault, and is
+// told when the tab is opened.
+func (t *PlanTab) Mount(c *Console, f face.Face) {
+	root := "/" + f.Name + "/plan"
+	models := t.plans.Models()
+	at := slices.IndexFunc(models, func(m forecast.Model) bool { return m.Name == f.Name })
+	if at < 0 {
+		c.Handle(web.Page{Pattern: "GET " + root, Access: web.Public, Handler: c.noTab(f, "plan")})
+		return
+	}
+	p, err := forecast.Compile(models[at])
+	c.Handle(web.Page{Pattern: "GET " + root, Access: web.Public, Handler: func(w http.ResponseWriter, r *http.Request) error {
+		if err != nil {
+			return fmt.Errorf("the model of %s: %w", f.Name, err)
+		}
+		return c.show(w, r, web.View{System: f.Name, Tab: "plan", Title: "Plan", Template: "plan", Data: planPage(r, f, p)})
+	}})
+	c.Handle(web.Page{Pattern: "GET " + root + "/download/{format}", Access: web.Public, Handler: func(w http.ResponseWriter, r *http.Request) error {
+		if err != nil {
+			return fmt.Errorf("the model of %s: %w", f.Name, err)
+		}
+		return planFile(w, r, f, p)
+	}})
+}
+
+// Rows is Tab's.
+func (t *PlanTab) Rows(context.Context) ([]Row, error) {
+	var rows []Row
+	for _, m := range t.plans.Models() {
+		rows = append(rows, Row{System: m.Name, Title: m.Title, Path: "/" + m.Name + "/plan"})
+	}
+	return rows, nil
+}
+
+// planAsk is what an address asks of a plan.
+type planAsk struct {
+	options forecast.Options
+	show    string            // the output drawn
+	budget  string            // as typed
+	texts   map[string]string // inputs as typed, where they differ from the model's
+	wrong   map[string]string // what is wrong with one, by its name
+}
+
+// readAsk reads ?months=&scenario=&seed=&show=&budget=&in.NAME=... What can't be
+// read is told by name and left at its default.
+func readAsk(q url.Values, p *forecast.Program, samples int) planAsk {
+	m := p.Model()
+	a := planAsk{
+		options: forecast.Options{Months: 12, Samples: samples, Seed: 1, Set: map[string]forecast.Range{}},
+		show:    m.Main, texts: map[string]string{}, wrong: map[string]string{},
+	}
+	if s := q.Get("months"); s != "" {
+		if n, err := strconv.Atoi(s); err == nil && n >= 1 && n <= pageMonths {
+			a.options.Months = n
+		} else {
+			a.wrong["months"] = fmt.Sprintf("must be a whole number from 1 to %d", pageMonths)
+		}
+	}
+	if s := q.Get("seed"); s != "" {
+		if n, err := strconv.ParseUint(s, 10, 64); err == nil {
+			a.options.Seed = n
+		} else {
+			a.wrong["seed"] = "must be a whole number"
+		}
+	}
+	for _, s := range m.Scenarios {
+		if s.Name == q.Get("scenario") {
+			a.options.Scenario = s.Name
+		}
+	}
+	for _, f := range m.Formulas {
+		if f.Show && f.Name == q.Get("show") {
+			a.show = f.Name
+		}
+	}
+	if a.budget = strings.TrimSpace(q.Get("budget")); a.budget != "" {
+		v, err := p.ReadAmount(a.show, a.budget, true)
+		if err != nil {
+			a.wrong["budget"] = errs.Message(err)
+		} else {
+			a.options.Budget = map[string]float64{a.show: v}
+		}
+	}
+	was := a.options.Scenario
+	if q.Has("was") {
+		was = q.Get("was")
+	}
+	for _, in := range m.Inputs {
+		text := strings.TrimSpace(q.Get("in." + in.Name))
+		// A form without scripts sends every input. Those that stand as it showed
+		// them, under the scenario chosen then, are nobody's change.
+		if text == "" || text == shown(p, in, was) {
+			continue
+		}
+		a.texts[in.Name] = text
+		rg, err := p.ReadRange(in.Name, text, true)
+		if err != nil {
+			a.wrong[in.Name] = errs.Message(err)
+			continue
+		}
+		a.options.Set[in.Name] = rg
+	}
+	return a
+}
+
+// shown is an input's text under a scenario before anybody changes it.
+func shown(p *forecast.Program, in forecast.Input, scenario string) string {
+	for _, s := range p.Model().Scenarios {
+		if text, ok := s.Set[in.Name]; ok && s.Name == scenario {
+			if rg, err := p.ReadRange(in.Name, text, true); err == nil {
+				return forecast.UsedInput{Input: in, Range: rg}.Text()
+			}
+		}
+	}
+	return in.Default
+}
+
+// query writes what differs from the defaults: the address of this plan.
+func (a planAsk) query(m forecast.Model) string {
+	q := url.Values{}
+	if a.options.Months != 12 {
+		q.Set("months", strconv.Itoa(a.options.Months))
+	}
+	if a.options.Seed != 1 {
+		q.Set("seed", strconv.FormatUint(a.options.Seed, 10))
+	}
+	if a.options.Scenario != "" {
+		q.Set("scenario", a.options.Scenario)
+	}
+	if a.show != m.Main {
+		q.Set("show", a.show)
+	}
+	if a.budget != "" {
+		q.Set("budget", a.budget)
+	}
+	for name, text := range a.texts {
+		q.Set("in."+name, text)
+	}
+	if len(q) == 0 {
+		return ""
+	}
+	return "?" + q.Encode()
+}
+
+// planView is pages/plan.html.
+type planView struct {
+	System    string
+	Model     forecast.Model
+	Months    int
+	MostMonth int
+	Scenario  string
+	Show      string
+	Budget    string
+	Seed      uint64
+	Query     string // of this plan, for its links
+	Groups    []inputGroup
+	Choices   []forecast.Formula // outputs that may be drawn
+	Wrong     map[string]string
+	Faults    []fault // the same in words, in the order of the form
+	Trouble   string  // why nothing could be computed
+
+	Result      *forecast.Result
+	Output      *forecast.Output
+	Contingency string
+	Fan         template.HTML
+	Stacks      []picture
+	Tornado     template.HTML
+	Drivers     []driverView
+}
+
+type fault struct{ Where, What string }
+
+// inputGroup is a fold of the form.
+type inputGroup struct {
+	Name    string
+	Open    bool
+	Changed int
+	Inputs  []inputView
+}
+
+// inputView is one input: the text that counts, and the slider's ends.
+type inputView struct {
+	forecast.Input
+	Text    string
+	Before  string // the text before anybody changes it
+	Changed bool   // by somebody, or by the scenario
+	Slider  bool
+	Low     float64 // ends now
+	High    float64
+	Range   bool // has two ends
+	Min     float64
+	Max     float64
+	Log     bool
+	Wrong   string
+}
+
+type driverView struct {
+	Title, Name string
+	Share       float64
+	Measured    bool
+}
+
+// planPage evaluates what the address asks and gathers what the page shows.
+func planPage(r *http.Request, f face.Face, p *forecast.Program) planView {
+	m := p.Model()
+	a := readAsk(r.URL.Query(), p, pageSamples)
+	v := planView{
+		System: f.Name, Model: m, Months: a.options.Months, MostMonth: pageMonths, Scenario: a.options.Scenario,
+		Show: a.show, Budget: a.budget, Seed: a.options.Seed, Query: a.query(m), Wrong: a.wrong,
+	}
+	for _, formula := range m.Formulas {
+		if formula.Show {
+			v.Choices = append(v.Choices, formula)
+		}
+	}
+	for _, name := range []string{"months", "seed", "budget"} {
+		if w := a.wrong[name]; w != "" {
+			v.Faults = append(v.Faults, fault{name, w})
+		}
+	}
+	for _, in := range m.Inputs {
+		if w := a.wrong[in.Name]; w != "" {
+			v.Faults = append(v.Faults, fault{in.Title, w})
+		}
+	}
+	res, err := p.Run(r.Context(), a.options)
+	if err != nil {
+		v.Trouble = errs.Message(err)
+		if v.Trouble == "" {
+			v.Trouble = "it took too long"
+		}
+	}
+	v.Groups = groups(p, a)
+	if res != nil {
+		v.fill(res)
+	}
+	return v
+}
+
+// fill draws the result.
+func (v *planView) fill(res *forecast.Result) {
+	v.Result, v.Output = res, res.Output(v.Show)
+	if t := v.Output.Total; t.P50 > 0 {
+		v.Contingency = units.Short(100*(t.P90/t.P50-1)) + "%"
+	}
+	v.Fan = report.Fan(res, v.Show).SVG()
+	for _, s := range res.Stacks {
+		c := report.Stack(res, s)
+		v.Stacks = append(v.Stacks, picture{c.Title, c.SVG()})
+	}
+	t := report.Tornado(res, v.Show)
+	if len(t.Rows) > 0 {
+		v.Tornado = t.SVG()
+	}
+	titles := map[string]string{}
+	for _, in := range res.Inputs {
+		titles[in.Name] = in.Title
+	}
+	for _, d := range res.DriversOf(v.Show) {
+		if len(v.Drivers) < 8 && d.Share >= 0.005 {
+			v.Drivers = append(v.Drivers, driverView{titles[d.Input], d.Input, d.Share, d.Measured})
+		}
+	}
+}
+
+// groups lays the inputs out by their groups; the first is open, and each that
+// holds a change or a fault.
+func groups(p *forecast.Program, a planAsk) []inputGroup {
+	var out []inputGroup
+	for _, in := range p.Model().Inputs {
+		if len(out) == 0 || out[len(out)-1].Name != in.Group {
+			out = append(out, inputGroup{Name: in.Group, Open: len(out) == 0})
+		}
+		g := &out[len(out)-1]
+		v := inputView{Input: in, Before: shown(p, in, a.options.Scenario), Wrong: a.wrong[in.Name]}
+		v.Text, v.Changed = v.Before, v.Before != in.Default
+		if text, ok := a.texts[in.Name]; ok {
+			v.Text, v.Changed = text, true
+		}
+		if v.Changed || v.Wrong != "" {
+			g.Changed, g.Open = g.Changed+1, true
+		}
+		v.slide(p)
+		g.Inputs = append(g.Inputs, v)
+	}
+	return out
+}
+
+// slide gives the input sliders where its text is a number or "low to high".
+// They reach a tenth below and ten times above the default, within the input's
+// own bounds; by magnitude, unless it may be zero or negative.
+func (v *inputView) slide(p *forecast.Program) {
+	base, err := p.ReadRange(v.Name, v.Default, true)
+	now, err2 := p.ReadRange(v.Name, v.Text, true)
+	if err != nil {
+		return
+	}
+	if err2 != nil {
+		now = base
+	}
+	if strings.Contains(now.String(), "(") || strings.Contains(base.String(), "(") {
+		return // normal(...), months(...) and the like: by hand
+	}
+	v.Low, v.High, v.Range = now.Quantile(0.05), now.Quantile(0.95), !now.Certain() || !base.Certain()
+	low, high := base.Quantile(0.05), base.Quantile(0.95)
+	v.Slider = true
+	if low > 0 && !v.Signed {
+		v.Min, v.Max, v.Log = low/10, high*10, true
+	} else {
+		reach := max(high-low, high, -low, 1)
+		v.Min, v.Max = low-reach, high+reach
+		if !v.Signed {
+			v.Min = 0
+		}
+	}
+	if v.Input.Min != 0 {
+		v.Min = max(v.Min, v.Input.Min)
+	}
+	if v.Input.Max > 0 {
+		v.Max = min(v.Max, v.Input.Max)
+	}
+	v.Min, v.Max = min(v.Min, v.Low), max(v.Max, v.High)
+	v.Slider = v.Max > v.Min && (!v.Log || v.Min > 0)
+}
+
+// planFile sends the plan as a file: a report to print (html), the result for
+// programs (json, csv), or the plan itself, to go on with (yaml).
+func planFile(w http.ResponseWriter, r *http.Request, f face.Face, p *forecast.Program) error {
+	a := readAsk(r.URL.Query(), p, fileSamples)
+	for name, what := range a.wrong {
+		return errs.New(errs.Invalid, "%s: %s", name, what)
+	}
+	var b bytes.Buffer
+	format := r.PathValue("format")
+	kind := map[string]string{"html": "text/html; charset=utf-8", "json": "application/json", "csv": "text/csv; charset=utf-8", "yaml": "application/yaml"}[format]
+	if kind == "" {
+		return errs.New(errs.NotFound, "a plan can be had as html, json, csv or yaml, not as %q", format)
+	}
+	var err error
+	if format == "yaml" {
+		err = planText(&b, p.Model(), a)
+	} else {
+		var res *forecast.Result
+		if res, err = p.Run(r.Context(), a.options); err != nil {
+			return err
+		}
+		switch format {
+		case "html":
+			err = report.HTML(&b, res)
+		case "json":
+			err = report.JSON(&b, res)
+		case "csv":
+			err = report.CSV(&b, res)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write the plan of %s as %s: %w", f.Name, format, err)
+	}
+	w.Header().Set("Content-Disposition", `attachment; filename="plan-`+f.Name+"."+format+`"`)
+	return web.Send(w, r, http.StatusOK, kind, b.Bytes())
+}
+
+// planText writes the plan file of what was asked: the model's own with the
+// changed inputs in their places.
+func planText(b *bytes.Buffer, m forecast.Model, a planAsk) error {
+	inputs := append([]forecast.Input(nil), m.Inputs...)
+	for i := range inputs {
+		if rg, ok := a.options.Set[inputs[i].Name]; ok {
+			inputs[i].Default, inputs[i].From, inputs[i].Measured = forecast.UsedInput{Input: inputs[i], Range: rg}.Text(), "set on the page", false
+		}
+	}
+	m.Inputs = inputs
+	if err := planfile.Write(b, m); err != nil {
+		return err
+	}
+	scenario := a.options.Scenario
+	if scenario == "" {
+		scenario = forecast.Expected
+	}
+	text := strings.NewReplacer(
+		"\nmonths: 12\n", fmt.Sprintf("\nmonths: %d\n", a.options.Months),
+		"\nseed: 1\n", fmt.Sprintf("\nseed: %d\n", a.options.Seed),
+		"\nscenario: "+forecast.Expected+"\n", "\nscenario: "+scenario+"\n",
+	).Replace(b.String())
+	b.Reset()
+	b.WriteString(text)
+	return nil
+}
