@@ -35,7 +35,6 @@ type frame struct {
 	CSS     []string
 	JS      []string
 	Modules []string // ES modules
-	Modules []string // scripts of type module
 	Icon    string
 	Next    string // where to go after signing in
 }
