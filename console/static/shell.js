@@ -1,12 +1,6 @@
 // Comforts of the console. Every page works without them.
 "use strict";
 (() => {
-  // Times: the reader's own, with UTC on hover (the title that the server wrote).
-  const times = root => {
-    const form = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-    for (const t of root.querySelectorAll("time[datetime]:not([data-ago])")) t.textContent = form.format(new Date(t.dateTime));
-  };
-
   // A button that copies what stands in the block.
   const copies = root => {
     if (!navigator.clipboard) return;
@@ -47,15 +41,15 @@
         const next = new DOMParser().parseFromString(await res.text(), "text/html").getElementById("main");
         if (!next) return;
         main.replaceChildren(...next.childNodes);
-        times(main); copies(main);
-        document.dispatchEvent(new CustomEvent("plumb:refreshed"));
+        copies(main);
+        main.dispatchEvent(new CustomEvent("htmx:load", { bubbles: true })); // js/main.js enlivens what is new
       } catch { /* the server is away: the next round tries again */ }
     }, every * 1000);
   };
 
   // Quick results below the search box.
   const finder = () => {
-    const box = document.querySelector("input.find"), list = document.querySelector(".quick");
+    const box = document.querySelector(".finder input"), list = document.querySelector(".quick");
     if (!box || !list) return;
     let timer, last = "";
     const hide = () => { list.hidden = true; };
@@ -93,7 +87,7 @@
     e.detail.headers["X-CSRF-Token"] = document.querySelector('meta[name="csrf"]')?.content ?? "";
   });
 
-  times(document); copies(document); live(); finder();
+  copies(document); live(); finder();
   // A sign-in link's button presses itself: a person opened it, and a mail
   // scanner runs no scripts.
   document.querySelector("form[data-send]")?.requestSubmit();
