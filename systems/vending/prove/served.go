@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
+	"net/url"
+	"strings"
 	"time"
 
 	"plumb/engines/lab/child"
@@ -22,24 +23,76 @@ type enrolled struct {
 	id, token string
 }
 
-// enrol makes n machines known to the server through its API.
+// enrol makes n machines known to the server, as an operator would: by a CSV file.
 func enrol(ctx context.Context, s *child.Server, n int) ([]enrolled, error) {
-	out := make([]enrolled, n)
-	for i := range out {
-		id := "m-" + strconv.Itoa(i)
-		var answer struct {
-			Token string `json:"token"`
+	var file strings.Builder
+	file.WriteString("id,city\n")
+	for i := range n {
+		fmt.Fprintf(&file, "m-%d,Berlin\n", i)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/api/v1/vending/machines/import", strings.NewReader(file.String()))
+	if err != nil {
+		return nil, fmt.Errorf("enrol %d machines: %w", n, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.Token)
+	req.Header.Set("Content-Type", "text/csv")
+	res, err := s.Client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("enrol %d machines: %w", n, err)
+	}
+	defer res.Body.Close()
+	var out []enrolled
+	for lines := json.NewDecoder(res.Body); ; {
+		var line struct{ ID, Status, Token, Detail string }
+		if err := lines.Decode(&line); err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("enrol %d machines: status %d: %w", n, res.StatusCode, err)
 		}
-		status, err := post(ctx, s.Client, s.URL+"/api/v1/vending/machines", s.Token, map[string]string{"id": id, "city": "Berlin"}, &answer)
-		if err == nil && (status != http.StatusCreated || answer.Token == "") {
+		if line.Token == "" {
+			return nil, fmt.Errorf("enrol machine %s: %s %s", line.ID, line.Status, line.Detail)
+		}
+		out = append(out, enrolled{line.ID, line.Token})
+	}
+	if len(out) != n {
+		return nil, fmt.Errorf("enrol %d machines: %d answers", n, len(out))
+	}
+	return out, nil
+}
+
+// stored returns the ids of all reports that the server has of a machine, as
+// often as it lists each.
+func stored(ctx context.Context, s *child.Server, machine string) ([]string, error) {
+	var out []string
+	for cursor := ""; ; {
+		var page struct {
+			Reports []struct {
+				ID string `json:"report_id"`
+			} `json:"reports"`
+			Next string `json:"next"`
+		}
+		at := s.URL + "/api/v1/vending/machines/" + machine + "/reports?limit=500"
+		if cursor != "" {
+			at += "&cursor=" + url.QueryEscape(cursor)
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+		if err != nil {
+			return nil, err
+		}
+		status, err := do(s.Client, req, s.Token, &page)
+		if err == nil && status != http.StatusOK {
 			err = fmt.Errorf("status %d", status)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("enrol machine %s: %w", id, err)
+			return nil, fmt.Errorf("reports of machine %s: %w", machine, err)
 		}
-		out[i] = enrolled{id, answer.Token}
+		for _, r := range page.Reports {
+			out = append(out, r.ID)
+		}
+		if cursor = page.Next; cursor == "" {
+			return out, nil
+		}
 	}
-	return out, nil
 }
 
 // reportBody is a report with that id, as a machine sends it.
@@ -67,27 +120,25 @@ func reportBody(id string, taken time.Time) []byte {
 	return body
 }
 
-// post sends v (bytes as they are, all else as JSON) and decodes the answer
-// into out, where that is not nil and the status is good.
-func post(ctx context.Context, c *http.Client, url, token string, v, out any) (status int, err error) {
-	body, ok := v.([]byte)
-	if !ok {
-		if body, err = json.Marshal(v); err != nil {
-			return 0, err
-		}
-	}
+// post sends a JSON body and decodes the answer into out, where that is not nil
+// and the status is good.
+func post(ctx context.Context, c *http.Client, url, token string, body []byte, out any) (status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
+	return do(c, req, token, out)
+}
+
+func do(c *http.Client, req *http.Request, token string, out any) (status int, err error) {
+	req.Header.Set("Authorization", "Bearer "+token)
 	res, err := c.Do(req)
 	if err != nil {
 		return 0, err
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	answer, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
 	if err != nil {
 		return res.StatusCode, err
 	}
