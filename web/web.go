@@ -3,7 +3,7 @@
 // licences. It has no logic; engines/web serves the files with a fingerprint in
 // their address:
 //
-//	static, err := engine.NewStatic(append(web.Files(), chart.Files()...)...)
+//	static, err := engine.NewStatic(append(web.Files(), chart.Files())...)
 //	static.URL("console.css") // "/static/console.css?v=..."
 package web
 

@@ -79,4 +79,4 @@ const (
 var files embed.FS
 
 // Files returns a tree that holds Style as chart.css, for a server of static files.
-func Files() []fs.FS { return []fs.FS{files} }
+func Files() fs.FS { return files }
