@@ -107,8 +107,15 @@ func (s *Server) URL() string {
 // Database makes a database in the cluster and returns its address.
 func (s *Server) Database(tb testing.TB) string {
 	tb.Helper()
-	u := database(tb, s.URL())
-	return u
+	return database(tb, s.URL())
+}
+
+// Own gives a folder to the user that PostgreSQL runs as, for a tablespace.
+func (s *Server) Own(dir string) error {
+	if c := s.owner.Credential; c != nil {
+		return os.Chown(dir, int(c.Uid), int(c.Gid))
+	}
+	return nil
 }
 
 // Start starts a stopped cluster and waits until it answers.
