@@ -135,6 +135,7 @@ func (r *reader) entries(n *yaml.Node, path string, fn func(key, value *yaml.Nod
 }
 
 func (r *reader) document(n *yaml.Node) {
+	var chosen *yaml.Node // looked up at the end: its scenario may stand further down
 	keys := map[string]func(key, value *yaml.Node, path string){
 		"system": r.system,
 		"months": func(k, v *yaml.Node, path string) { r.out.Months = r.whole(v, path, 1, forecast.MaxMonths) },
@@ -142,7 +143,7 @@ func (r *reader) document(n *yaml.Node) {
 			r.out.Samples = r.whole(v, path, 1, forecast.MaxSamples)
 		},
 		"seed":     r.seed,
-		"scenario": func(k, v *yaml.Node, path string) { r.out.Scenario = v.Value },
+		"scenario": func(k, v *yaml.Node, path string) { chosen = v },
 		"inputs":   func(k, v *yaml.Node, path string) { r.entries(v, path, r.input) },
 		"scenarios": func(k, v *yaml.Node, path string) {
 			r.entries(v, path, r.scenario)
@@ -158,6 +159,13 @@ func (r *reader) document(n *yaml.Node) {
 		}
 		read(k, v, path)
 	})
+	if chosen != nil {
+		r.out.Scenario = chosen.Value
+		named := func(s forecast.Scenario) bool { return s.Name == chosen.Value }
+		if chosen.Value != forecast.Expected && !slices.ContainsFunc(r.out.Model.Scenarios, named) {
+			r.fault(chosen, "scenario", "there is no scenario %q", chosen.Value)
+		}
+	}
 }
 
 func (r *reader) unknown(k *yaml.Node, path, known string) {
