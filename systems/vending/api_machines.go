@@ -117,8 +117,8 @@ type detailOut struct {
 	SeenAt    *time.Time `json:"seen_at,omitempty" doc:"The last call with its token, whatever came of it; may lag by some seconds"`
 	HasToken  bool       `json:"has_token" doc:"False until it changed its first code"`
 	ClaimedAt *time.Time `json:"claimed_at,omitempty" doc:"The newest report's own taken_at, where it was not believed"`
-	Slots     []Slot     `json:"slots"`
-	Faults    []Fault    `json:"faults"`
+	Slots     []slotOut  `json:"slots"`
+	Faults    []faultOut `json:"faults"`
 }
 
 func (s *System) getMachine(ctx context.Context, in *idIn) (*answer[detailOut], error) {
@@ -126,14 +126,31 @@ func (s *System) getMachine(ctx context.Context, in *idIn) (*answer[detailOut], 
 	if err != nil {
 		return nil, err
 	}
-	out := detailOut{d.Machine.out(), optional(d.Seen), d.HasToken, d.Claimed, d.SlotList, d.FaultList}
-	if out.Slots == nil {
-		out.Slots = []Slot{}
-	}
-	if out.Faults == nil {
-		out.Faults = []Fault{}
-	}
+	out := detailOut{d.Machine.out(), optional(d.Seen), d.HasToken, d.Claimed, slotsOut(d.SlotList), faultsOut(d.FaultList)}
 	return &answer[detailOut]{out}, nil
+}
+
+// slotOut and faultOut are the same types under names of the API's own: its
+// document knows a type by its name.
+type (
+	slotOut  Slot
+	faultOut Fault
+)
+
+func slotsOut(list []Slot) []slotOut {
+	out := make([]slotOut, len(list))
+	for i, s := range list {
+		out[i] = slotOut(s)
+	}
+	return out
+}
+
+func faultsOut(list []Fault) []faultOut {
+	out := make([]faultOut, len(list))
+	for i, f := range list {
+		out[i] = faultOut(f)
+	}
+	return out
 }
 
 type machinesIn struct {
@@ -170,12 +187,12 @@ type historyIn struct {
 }
 
 type pastOut struct {
-	ReportID   string    `json:"report_id"`
-	TakenAt    time.Time `json:"taken_at"`
-	ReceivedAt time.Time `json:"received_at"`
-	ClockOff   bool      `json:"clock_off,omitempty" doc:"The machine's clock was not believed"`
-	Slots      []Slot    `json:"slots"`
-	Faults     []Fault   `json:"faults,omitempty"`
+	ReportID   string     `json:"report_id"`
+	TakenAt    time.Time  `json:"taken_at"`
+	ReceivedAt time.Time  `json:"received_at"`
+	ClockOff   bool       `json:"clock_off,omitempty" doc:"The machine's clock was not believed"`
+	Slots      []slotOut  `json:"slots"`
+	Faults     []faultOut `json:"faults"`
 }
 
 type historyOut struct {
@@ -193,7 +210,7 @@ func (s *System) getHistory(ctx context.Context, in *historyIn) (*answer[history
 	}
 	out := historyOut{Reports: make([]pastOut, len(list)), Next: next}
 	for i, p := range list {
-		out.Reports[i] = pastOut{p.ID, p.Taken, p.Received, p.ClockOff, p.Slots, p.Faults}
+		out.Reports[i] = pastOut{p.ID, p.Taken, p.Received, p.ClockOff, slotsOut(p.Slots), faultsOut(p.Faults)}
 	}
 	return &answer[historyOut]{out}, nil
 }

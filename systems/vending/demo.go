@@ -197,6 +197,9 @@ func (s *System) play(ctx context.Context, r *rand.Rand, list []*demoMachine) er
 // demoReport lets one machine report, and returns when it is to report next.
 func (s *System) demoReport(ctx context.Context, r *rand.Rand, m *demoMachine, days float64) time.Time {
 	now := s.n.Clock.Now()
+	if st, err := s.n.Fleet.Standing(ctx, realm, m.ID); err != nil || !st.Revoked.IsZero() {
+		return now.Add(10 * time.Second) // somebody revoked it: the door that machines outside come through is shut
+	}
 	m.sell(r, days, now)
 	receipts, err := s.Report(ctx, m.Machine, 1, func() ([]Report, error) { return []Report{m.report(now)}, nil })
 	switch {

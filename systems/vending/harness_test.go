@@ -1,0 +1,240 @@
+package vending
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"plumb/base/clock"
+	"plumb/base/errs"
+	"plumb/engines/bus"
+	"plumb/engines/fleet"
+	"plumb/engines/sqldb"
+	"plumb/engines/sqldb/sqldbtest"
+	"plumb/engines/web"
+)
+
+// noon is a Wednesday, 13:00 in Berlin.
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+
+// house is the room behind its real doors, with a clock that stands still.
+type house struct {
+	*System
+	t     testing.TB
+	clock *clock.Manual
+	bus   bus.Bus
+	http  http.Handler
+	shell *paper
+}
+
+// boss is the operators' token.
+const boss = "operator-token"
+
+// people knows one operator.
+type people struct{}
+
+func (people) Authenticate(r *http.Request) (web.Who, error) {
+	switch r.Header.Get("Authorization") {
+	case "":
+		return web.Who{}, nil
+	case "Bearer " + boss:
+		return web.Who{Kind: "person", ID: "boss", Roles: []web.Access{web.Operator}, CSRF: "csrf"}, nil
+	}
+	return web.Who{}, errs.New(errs.Unknown, "nobody has this token")
+}
+
+// paper is a shell without a frame.
+type paper struct{}
+
+func (*paper) Show(w http.ResponseWriter, r *http.Request, t *template.Template, v web.View) error {
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, v.Template, v.Data); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if v.Status != 0 {
+		w.WriteHeader(v.Status)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func open(t testing.TB, db *sqldb.DB, change ...func(*Config)) *house {
+	t.Helper()
+	c := Defaults()
+	for _, f := range change {
+		f(&c)
+	}
+	h := &house{t: t, clock: clock.NewManual(noon), bus: bus.Memory(), shell: &paper{}}
+	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	ctx := context.Background()
+	f, err := fleet.Open(ctx, fleet.Needs{DB: db, Bus: h.bus, Clock: h.clock, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.System, err = New(ctx, Needs{DB: db, Fleet: f, Bus: h.bus, Clock: h.clock, Log: log, Shell: h.shell, URL: "http://plumb.test"}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		h.System.Close()
+		f.Close()
+		h.bus.Close()
+	})
+	mux := http.NewServeMux()
+	gate := web.NewGate(web.First(f, people{}), log)
+	api := web.NewAPI(mux, gate, "test")
+	face := h.Face()
+	if err := face.Valid(); err != nil {
+		t.Fatal(err)
+	}
+	api.Add(face.API...)
+	for _, p := range face.Pages {
+		method, path, _ := strings.Cut(p.Pattern, " ")
+		mux.Handle(method+" /vending"+path, gate.WrapLimit(p.Access, p.Limit, p.Handler))
+	}
+	h.http = web.House(mux, gate, web.Options{})
+	return h
+}
+
+// testWriter sends the room's log to the test's.
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(b []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(b)))
+	return len(b), nil
+}
+
+// each runs fn on a fresh room on each database.
+func each(t *testing.T, fn func(t *testing.T, h *house)) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) { fn(t, open(t, db)) })
+}
+
+// one runs fn on SQLite only: where the database makes no difference.
+func one(t *testing.T, fn func(t *testing.T, h *house), change ...func(*Config)) {
+	fn(t, open(t, sqldbtest.Open(t, sqldbtest.SQLite, sqldb.Options{RunTwice: true}), change...))
+}
+
+// call sends a request and returns the answer. body is text, or anything that
+// becomes JSON.
+func (h *house) call(method, path, token string, body any, headers ...string) *httptest.ResponseRecorder {
+	var r io.Reader
+	kind := "application/json"
+	switch b := body.(type) {
+	case nil:
+	case string:
+		r = strings.NewReader(b)
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		r = bytes.NewReader(text)
+	}
+	req := httptest.NewRequest(method, path, r)
+	req.Header.Set("Content-Type", kind)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.http.ServeHTTP(w, req)
+	return w
+}
+
+// get sends a request, wants the status, and decodes the answer into T.
+func get[T any](h *house, status int, method, path, token string, body any, headers ...string) T {
+	h.t.Helper()
+	w := h.call(method, path, token, body, headers...)
+	if w.Code != status {
+		h.t.Fatalf("%s %s: %d %s, want %d", method, path, w.Code, w.Body, status)
+	}
+	var v T
+	if w.Body.Len() > 0 {
+		if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
+			h.t.Fatalf("%s %s: %s: %v", method, path, w.Body, err)
+		}
+	}
+	return v
+}
+
+// enrol adds a machine in Berlin and returns its token.
+func (h *house) enrol(id string) string {
+	h.t.Helper()
+	return get[enrolledOut](h, 201, "POST", apiRoot+"/machines", boss, map[string]any{"id": id, "city": "Berlin"}).Token
+}
+
+// report is a good report of that id, taken now.
+func (h *house) report(id string) map[string]any {
+	return map[string]any{"report_id": id, "taken_at": h.clock.Now().Format(time.RFC3339),
+		"slots":  []map[string]any{{"slot": "A1", "sku": "cola", "remaining": 3, "capacity": 10, "price": 150}},
+		"faults": []map[string]any{{"code": "coin_jam"}}}
+}
+
+func with(m map[string]any, key string, v any) map[string]any {
+	c := map[string]any{}
+	for k, x := range m {
+		c[k] = x
+	}
+	c[key] = v
+	return c
+}
+
+// count returns how many reports the database holds.
+func (h *house) count() (n int64) {
+	h.t.Helper()
+	err := h.n.DB.Read(context.Background(), func(ctx context.Context, tx *sqldb.Tx) error {
+		return tx.QueryRow(ctx, `SELECT count(*) FROM vending_reports`).Scan(&n)
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return n
+}
+
+// problem checks that an answer is a refusal as RFC 9457 has it.
+func problem(t testing.TB, w *httptest.ResponseRecorder, status int, says string) {
+	t.Helper()
+	var d web.Document
+	err := json.Unmarshal(w.Body.Bytes(), &d)
+	if w.Code != status || err != nil || d.Title == "" || d.Status != status || !strings.Contains(w.Header().Get("Content-Type"), "problem+json") || !strings.Contains(w.Body.String(), says) {
+		t.Errorf("%d %s %s; want a problem of status %d that says %q", w.Code, w.Header().Get("Content-Type"), w.Body, status, says)
+	}
+}
+
+func ndjson(reports ...any) string {
+	var b strings.Builder
+	for _, r := range reports {
+		if s, ok := r.(string); ok {
+			fmt.Fprintln(&b, s)
+			continue
+		}
+		text, _ := json.Marshal(r)
+		fmt.Fprintln(&b, string(text))
+	}
+	return b.String()
+}
+
+func lines(t testing.TB, w *httptest.ResponseRecorder) (list []receiptOut) {
+	t.Helper()
+	dec := json.NewDecoder(w.Body)
+	for dec.More() {
+		var r receiptOut
+		if err := dec.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, r)
+	}
+	return list
+}
