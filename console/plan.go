@@ -364,6 +364,9 @@ func (v *inputView) slide(p *forecast.Program) {
 		v.Max = min(v.Max, v.Input.Max)
 	}
 	v.Min, v.Max = min(v.Min, v.Low), max(v.Max, v.High)
+	for _, x := range []*float64{&v.Low, &v.High, &v.Min, &v.Max} {
+		*x, _ = strconv.ParseFloat(strconv.FormatFloat(*x, 'g', 6, 64), 64) // quantiles carry rounding that nobody should read
+	}
 	v.Slider = v.Max > v.Min && (!v.Log || v.Min > 0)
 }
 
@@ -382,7 +385,7 @@ func planFile(w http.ResponseWriter, r *http.Request, f face.Face, p *forecast.P
 	}
 	var err error
 	if format == "yaml" {
-		err = planText(&b, p.Model(), a)
+		err = planText(&b, p, a)
 	} else {
 		var res *forecast.Result
 		if res, err = p.Run(r.Context(), a.options); err != nil {
@@ -405,27 +408,24 @@ func planFile(w http.ResponseWriter, r *http.Request, f face.Face, p *forecast.P
 }
 
 // planText writes the plan file of what was asked: the model's own with the
-// changed inputs in their places.
-func planText(b *bytes.Buffer, m forecast.Model, a planAsk) error {
-	inputs := append([]forecast.Input(nil), m.Inputs...)
-	for i := range inputs {
-		if rg, ok := a.options.Set[inputs[i].Name]; ok {
-			inputs[i].Default, inputs[i].From, inputs[i].Measured = forecast.UsedInput{Input: inputs[i], Range: rg}.Text(), "set on the page", false
+// changed inputs in their places. A scenario's values are written as inputs,
+// since in a file a scenario goes before them.
+func planText(b *bytes.Buffer, p *forecast.Program, a planAsk) error {
+	m := p.Model()
+	m.Inputs = slices.Clone(m.Inputs)
+	for i := range m.Inputs {
+		in := &m.Inputs[i]
+		if rg, ok := a.options.Set[in.Name]; ok {
+			in.Default, in.From, in.Measured = forecast.UsedInput{Input: *in, Range: rg}.Text(), "set on the page", false
+		} else if text := shown(p, *in, a.options.Scenario); text != in.Default {
+			in.Default, in.From, in.Measured = text, "scenario "+a.options.Scenario, false
 		}
 	}
-	m.Inputs = inputs
 	if err := planfile.Write(b, m); err != nil {
 		return err
 	}
-	scenario := a.options.Scenario
-	if scenario == "" {
-		scenario = forecast.Expected
-	}
-	text := strings.NewReplacer(
-		"\nmonths: 12\n", fmt.Sprintf("\nmonths: %d\n", a.options.Months),
-		"\nseed: 1\n", fmt.Sprintf("\nseed: %d\n", a.options.Seed),
-		"\nscenario: "+forecast.Expected+"\n", "\nscenario: "+scenario+"\n",
-	).Replace(b.String())
+	text := strings.Replace(b.String(), "\nmonths: 12\n", fmt.Sprintf("\nmonths: %d\n", a.options.Months), 1)
+	text = strings.Replace(text, "\nseed: 1\n", fmt.Sprintf("\nseed: %d\n", a.options.Seed), 1)
 	b.Reset()
 	b.WriteString(text)
 	return nil
