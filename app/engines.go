@@ -67,6 +67,7 @@ func openEngines(ctx context.Context, cfg Config, folder *Folder, log *slog.Logg
 	if e.accounts, err = accounts.New(ctx, accounts.Needs{DB: e.db, Bus: e.bus, Clock: e.clock, Log: log}); err != nil {
 		return e, fmt.Errorf("open the accounts: %w", err)
 	}
+	e.onClose(func() error { e.accounts.Close(); return nil })
 	if token := os.Getenv("PLUMB_ADMIN_TOKEN"); token != "" {
 		if err = e.accounts.SetAdminToken(ctx, token); err != nil {
 			return e, fmt.Errorf("PLUMB_ADMIN_TOKEN: %w", err)

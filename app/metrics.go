@@ -6,18 +6,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-
-	"plumb/face"
 )
 
-// newRegistry gathers the process's, the engines' and the rooms' measures.
-func newRegistry(e *engines, faces []face.Face, more ...prometheus.Collector) *prometheus.Registry {
+// newRegistry gathers the process's and the engines' measures; the rooms' are
+// added when they are open.
+func newRegistry(e *engines, more ...prometheus.Collector) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), engineMeasures{e})
 	r.MustRegister(more...)
-	for _, f := range faces {
-		r.MustRegister(f.Collect...)
-	}
 	return r
 }
 
