@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,6 +64,21 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
+// rate reports what b.N rows since start cost: wall time depends on who else
+// uses the machine, this process's CPU time hardly does.
+func rate(b *testing.B, start time.Duration) {
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	b.ReportMetric(float64((cpu()-start).Microseconds())/float64(b.N), "cpu-us/row")
+}
+
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // load inserts b.N rows, one a transaction, from so many callers.
 func load(b *testing.B, db *sqldb.DB, write func(context.Context, sqldb.Fn) error, callers int, id *atomic.Int64) {
 	before := db.Stats()
@@ -70,6 +86,7 @@ func load(b *testing.B, db *sqldb.DB, write func(context.Context, sqldb.Fn) erro
 	left.Store(int64(b.N))
 	var wg sync.WaitGroup
 	b.ResetTimer()
+	used := cpu()
 	for c := range callers {
 		wg.Go(func() {
 			for left.Add(-1) >= 0 {
@@ -86,7 +103,7 @@ func load(b *testing.B, db *sqldb.DB, write func(context.Context, sqldb.Fn) erro
 		})
 	}
 	wg.Wait()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	rate(b, used)
 	after := db.Stats()
 	b.ReportMetric(float64(after.Writes-before.Writes)/float64(after.Commits-before.Commits), "fns/commit")
 	b.ReportMetric(float64(after.Retries-before.Retries), "retries")
@@ -133,10 +150,11 @@ func raw(b *testing.B, kind, url string, rows int, id *atomic.Int64) {
 		}
 	}
 	b.ResetTimer()
+	used := cpu()
 	for left := b.N; left > 0; left -= rows {
 		must(b, commit(min(rows, left)))
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	rate(b, used)
 }
 
 // BenchmarkRead reads one row by key, with and without a writer's load.

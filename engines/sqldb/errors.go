@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 	"time"
 
@@ -82,7 +83,7 @@ func IsAway(err error) bool {
 	if err == nil {
 		return false
 	}
-	if errors.Is(err, ErrAway) || errors.Is(err, ErrUncertain) {
+	if errors.Is(err, ErrAway) || errors.Is(err, ErrUncertain) || errors.Is(err, errTimeout) {
 		return true
 	}
 	var pg *pgconn.PgError
@@ -93,7 +94,7 @@ func IsAway(err error) bool {
 		case "57P01", "57P02", "57P03", "53300":
 			return true
 		}
-		return pg.Code[:2] == "08"
+		return strings.HasPrefix(pg.Code, "08")
 	}
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) {

@@ -343,14 +343,14 @@ func TestModel(t *testing.T) {
 							return put(id)(ctx, tx)
 						}
 					case end == "error":
-						return boom
+						return errBoom
 					case end == "panic":
 						panic("boom")
 					}
 					return nil
 				})
 				good := end == "good" && !duplicate
-				if good != (err == nil) || duplicate && !sqldb.IsUnique(err) || end == "error" && !errors.Is(err, boom) {
+				if good != (err == nil) || duplicate && !sqldb.IsUnique(err) || end == "error" && !errors.Is(err, errBoom) {
 					t.Fatalf("%s, duplicate %v: %v", end, duplicate, err)
 				}
 				if good {

@@ -17,8 +17,8 @@ import (
 )
 
 var (
-	bg   = context.Background()
-	boom = errors.New("boom")
+	bg      = context.Background()
+	errBoom = errors.New("boom")
 )
 
 const schema = `CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT NOT NULL)`
@@ -116,7 +116,7 @@ func together(tb testing.TB, db *sqldb.DB, fns ...sqldb.Fn) []error {
 
 func TestAFailureUndoesOnlyItself(t *testing.T) {
 	for name, bad := range map[string]sqldb.Fn{
-		"error": func(ctx context.Context, tx *sqldb.Tx) error { return errors.Join(put(2)(ctx, tx), boom) },
+		"error": func(ctx context.Context, tx *sqldb.Tx) error { return errors.Join(put(2)(ctx, tx), errBoom) },
 		"panic": func(ctx context.Context, tx *sqldb.Tx) error { put(2)(ctx, tx); panic("boom") },
 		"duplicate": func(ctx context.Context, tx *sqldb.Tx) error {
 			if err := put(2)(ctx, tx); err != nil {
@@ -135,7 +135,7 @@ func TestAFailureUndoesOnlyItself(t *testing.T) {
 			if _, err := tx.Query(ctx, `SELECT id FROM t`); err != nil {
 				return err
 			}
-			return boom
+			return errBoom
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -326,6 +326,21 @@ func TestCancelInMidStatement(t *testing.T) {
 		must(t, db.Write(bg, statements(`DELETE FROM t WHERE id >= 1000`)))
 		has(t, db, 2, 3)
 	})
+}
+
+// A server that does not answer is away for who waits for it.
+func TestAnEndlessStatementHasALimit(t *testing.T) {
+	db := sqldbtest.Open(t, sqldbtest.Postgres, sqldb.Options{Limit: 200 * time.Millisecond})
+	must(t, db.Write(bg, statements(schema)))
+	err := db.Batch(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, `SELECT pg_sleep(600)`)
+		return err
+	})
+	if !errs.Is(err, errs.Busy) || !errors.Is(err, sqldb.ErrAway) || errors.Is(err, sqldb.ErrUncertain) {
+		t.Errorf("%v", err)
+	}
+	must(t, db.Batch(bg, put(1)))
+	has(t, db, 1)
 }
 
 // t.Fatal in a fn ends the goroutine that commits for everybody.
