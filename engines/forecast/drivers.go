@@ -5,6 +5,8 @@ import (
 	"context"
 	"math"
 	"slices"
+
+	"plumb/base/errs"
 )
 
 // Driver says how much one input moves one output's total.
@@ -22,9 +24,9 @@ type Driver struct {
 	Measured        bool
 }
 
-// drivers fills in out.Drivers, for the main output and for every output that
-// is a stack of others. Nothing in it depends on the order of samples.
-func (r *run) drivers(ctx context.Context, out *Result) error {
+// drivers fills in out.Drivers, for the main output, for every output that is a
+// stack of others, and for those asked for. Nothing in it depends on the order of samples.
+func (r *run) drivers(ctx context.Context, out *Result, asked []string) error {
 	var uncertain []int
 	for i := range r.ranges {
 		if r.inputs[i] != nil {
@@ -37,13 +39,19 @@ func (r *run) drivers(ctx context.Context, out *Result) error {
 	}
 	names := []string{out.Main}
 	for _, s := range out.Stacks {
-		if !slices.Contains(names, s.Of) {
-			names = append(names, s.Of)
+		asked = append([]string{s.Of}, asked...)
+	}
+	for _, name := range asked {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	var k ranker
 	for _, name := range names {
 		at := slices.IndexFunc(out.Outputs, func(o Output) bool { return o.Name == name })
+		if at < 0 {
+			return errs.New(errs.Invalid, "unknown output %q", name)
+		}
 		total, first, squares := k.ranks(r.totals[at]), len(out.Drivers), 0.0
 		for n, i := range uncertain {
 			rho := k.correlate(r.inputs[i], total)

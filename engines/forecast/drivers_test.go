@@ -1,6 +1,7 @@
 package forecast
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -89,6 +90,12 @@ func TestDriversAreRankedAndTheTornadoMovesOneAtATime(t *testing.T) {
 	}
 	if r.Drivers[1].Rank > -0.1 {
 		t.Errorf("a divisor has the rank correlation %g", r.Drivers[1].Rank)
+	}
+	if more := ran(t, m, Options{Samples: 100, Drivers: []string{"y"}}); len(more.Drivers) != 3 {
+		t.Errorf("asked twice, %d drivers", len(more.Drivers))
+	}
+	if _, err := p.Run(context.Background(), Options{Samples: 100, Drivers: []string{"no"}}); err == nil {
+		t.Error("an unknown output has drivers")
 	}
 	at := func(name string, q float64) float64 { return p.defaults[p.model.input(name)].Quantile(q) }
 	big := r.Drivers[0]

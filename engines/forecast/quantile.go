@@ -31,7 +31,7 @@ type summary struct {
 
 // summarise returns the column's mean, ends and quantiles (linear between order
 // statistics: type 7 of Hyndman & Fan, 1996). ok is false when the column
-// holds a value that is no finite number.
+// holds a value that is no finite number, or its sum or span is none.
 func (q *selector) summarise(column []float64) (out summary, ok bool) {
 	low, high, sum := column[0], column[0], 0.0
 	for _, v := range column {
@@ -45,14 +45,14 @@ func (q *selector) summarise(column []float64) (out summary, ok bool) {
 		}
 		sum += v
 	}
-	if math.IsNaN(sum) || math.IsInf(low, 0) || math.IsInf(high, 0) {
+	if math.IsNaN(sum) || math.IsInf(sum, 0) || math.IsInf(high-low, 0) {
 		return out, false
 	}
 	n := len(column)
 	out = summary{mean: sum / float64(n), low: low, high: high}
 	scale := (buckets - 1) / (high - low)
-	// Equal values need no search; neither do values too close together or too
-	// far apart to be told apart by a bucket number.
+	// Equal values need no search; values too close together or too far apart
+	// cannot be told apart by a bucket number.
 	if low == high || math.IsInf(scale, 0) || scale == 0 {
 		q.sorted(column, &out)
 		return out, true

@@ -40,7 +40,7 @@ func TestSelectionFindsWhatSortingFinds(t *testing.T) {
 		}
 		got, ok := q.summarise(column)
 		if !ok {
-			// Two huge values of different sign may have a sum that is none.
+			// The sum or the span of huge values may be no number.
 			if slices.ContainsFunc(column, func(v float64) bool { return math.Abs(v) > 1e300 }) {
 				return
 			}

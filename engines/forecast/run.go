@@ -24,6 +24,9 @@ type Options struct {
 	// Budget asks for the probability that an output's total (in the total's
 	// unit) exceeds a limit.
 	Budget map[string]float64
+	// Drivers names outputs whose drivers are wanted too, besides the main one
+	// and those that are stacked.
+	Drivers []string
 }
 
 // Band is what an output may be in one month, or in total: quantiles over the
@@ -62,7 +65,7 @@ type Result struct {
 	Main                    string
 	Inputs                  []UsedInput
 	Outputs                 []Output
-	Drivers                 []Driver // of Main, then of each stacked output; the strongest first
+	Drivers                 []Driver // of Main, of each stacked output, and of those asked for; the strongest first
 	Stacks                  []Stack
 }
 
@@ -154,7 +157,7 @@ func (p *Program) Run(ctx context.Context, o Options) (*Result, error) {
 	for i := range used {
 		r.describe(&used[i], i)
 	}
-	if err := r.drivers(ctx, out); err != nil {
+	if err := r.drivers(ctx, out, o.Drivers); err != nil {
 		return nil, err
 	}
 	return out, nil
