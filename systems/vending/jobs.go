@@ -6,27 +6,21 @@ import (
 	"time"
 
 	"plumb/base/errs"
+	"plumb/engines/jobs"
 	"plumb/engines/sqldb"
 )
 
-const (
-	pruneEvery = 24 * time.Hour
-	pruneMost  = 200 // machines in one transaction
-)
+// pruneMost is how many machines' reports are pruned in one transaction.
+const pruneMost = 200
 
-// Run prunes reports that are older than the retention, once a day, until ctx
-// ends. Several processes may do it side by side.
-func (s *System) Run(ctx context.Context) error {
-	for {
-		if err := s.prune(ctx); err != nil && ctx.Err() == nil {
-			s.n.Log.Warn("old reports were not pruned; the next run does it", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.n.Clock.After(pruneEvery):
-		}
-	}
+// work lists the room's background jobs.
+func (s *System) work() []jobs.Work {
+	return []jobs.Work{{
+		// Once a day, by one of the processes. A failed run leaves the rest to
+		// the next.
+		Kind: "vending.prune", Every: 24 * time.Hour, Unique: true, Max: 1, Timeout: time.Hour, Tries: 3,
+		Run: func(ctx context.Context, _ []byte) error { return s.prune(ctx) },
+	}}
 }
 
 // prune walks through the machines and deletes what each reported too long ago.
