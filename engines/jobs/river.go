@@ -155,8 +155,8 @@ func (q *Queue) Start(ctx context.Context) error {
 	if err := q.make(); err != nil {
 		return err
 	}
-	if q.config.Workers < 0 || q.runs {
-		return nil
+	if q.config.Workers < 0 || len(q.works) == 0 || q.runs {
+		return nil // River refuses to start with nothing to do
 	}
 	if !q.db.Postgres() {
 		err := q.db.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
