@@ -123,7 +123,7 @@ func curl(o operation, base, body string) string {
 	}
 	parts := []string{"curl"}
 	if o.Method != http.MethodGet {
-		parts = append(parts, "-X "+o.Method)
+		parts[0] += " -X " + o.Method
 	}
 	if o.Access != string(web.Public) {
 		parts = append(parts, `-H "Authorization: Bearer $PLUMB_TOKEN"`)

@@ -284,7 +284,7 @@ func TestTheAPITabShowsCallsThatWork(t *testing.T) {
 	h := open(t)
 	body := h.do(ask{path: "/vending/api"}).Body.String()
 	for _, want := range []string{`id="post--api-v1-vending-cities-city-machines"`, "Enrol a machine", "<code>slots[].slot</code>", "where it stands", "chosen by you",
-		"curl \\\n  -X POST \\\n  -H &#34;Authorization: Bearer $PLUMB_TOKEN&#34;", "&#39;http://example.com/api/v1/vending/cities/CITY/machines&#39;", "operator"} {
+		"curl -X POST \\\n  -H &#34;Authorization: Bearer $PLUMB_TOKEN&#34;", "&#39;http://example.com/api/v1/vending/cities/CITY/machines&#39;", "operator"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("lacks %s", want)
 		}
