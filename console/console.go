@@ -153,7 +153,7 @@ func (c *Console) routes() {
 		{Pattern: "GET /plans", Access: web.Public, Handler: c.overview("Plans", c.n.Plan)},
 		{Pattern: "GET /search", Access: web.Public, Handler: c.search},
 		{Pattern: "GET /docs/{$}", Access: web.Public, Handler: c.docs},
-		{Pattern: "GET /docs/{name}", Access: web.Public, Handler: c.doc},
+		{Pattern: "GET /docs/{name...}", Access: web.Public, Handler: c.doc},
 
 		{Pattern: "GET /signin", Access: web.Public, Handler: c.signInPage},
 		{Pattern: "POST /signin", Access: web.Public, Handler: c.signIn},

@@ -139,7 +139,9 @@ func vending(t testing.TB, shell web.Shell) face.Face {
 		}}},
 		API: []web.Op{web.Operation(web.Operator, huma.Operation{Method: "POST", Path: "/api/v1/vending/cities/{city}/machines", Summary: "Enrol a machine"},
 			func(context.Context, *enrolIn) (*enrolOut, error) { return &enrolOut{}, nil })},
-		Live:  func(context.Context) (face.Figure, error) { return face.Figure{Value: "181,204", Label: "reported"}, nil },
+		Live: func(context.Context) (face.Figure, error) {
+			return face.Figure{Value: "181,204", Label: "reported"}, nil
+		},
 		Links: []face.Link{{Title: "Fleet", Path: "/vending/"}, {Title: "Late machines", Path: "/vending/late"}},
 		About: face.About{Limits: []string{"Not more than <so> many."}, Docs: "docs/vending.md"},
 	}

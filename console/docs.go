@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"plumb/answers"
@@ -24,12 +25,8 @@ func (c *Console) docs(w http.ResponseWriter, r *http.Request) error {
 	if c.n.Docs == nil {
 		return errs.New(errs.NotFound, "this program carries no documents")
 	}
-	names, err := fs.Glob(c.n.Docs, "*.md")
-	if err != nil {
-		return err
-	}
 	var v docsView
-	for _, n := range names {
+	for _, n := range c.docNames() {
 		text, err := fs.ReadFile(c.n.Docs, n)
 		if err != nil {
 			return err
@@ -37,6 +34,22 @@ func (c *Console) docs(w http.ResponseWriter, r *http.Request) error {
 		v.List = append(v.List, item{Title: docTitle(n, text), Path: "/docs/" + strings.TrimSuffix(n, ".md")})
 	}
 	return c.show(w, r, web.View{Title: "Documents", Template: "docs", Data: v})
+}
+
+// docNames lists the documents, those of folders after those beside them.
+func (c *Console) docNames() []string {
+	var names []string
+	if c.n.Docs == nil {
+		return nil
+	}
+	fs.WalkDir(c.n.Docs, ".", func(p string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && path.Ext(p) == ".md" {
+			names = append(names, p)
+		}
+		return nil // what cannot be read is not listed
+	})
+	slices.SortStableFunc(names, func(a, b string) int { return strings.Count(a, "/") - strings.Count(b, "/") })
+	return names
 }
 
 // doc shows one document.
@@ -49,7 +62,7 @@ func (c *Console) doc(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return errs.New(errs.NotFound, "there is no document %s", name)
 	}
-	return c.show(w, r, web.View{Title: docTitle(name, text), Template: "docs", Data: docsView{Text: markdown(string(text))}})
+	return c.show(w, r, web.View{Title: docTitle(name, text), Template: "docs", Data: docsView{Text: markdown(path.Dir(name), string(text))}})
 }
 
 // docPath turns "docs/vending.md#limits" into the page that shows it, or "".
@@ -91,9 +104,10 @@ func headings(text []byte) string {
 
 // markdown shows the Markdown that our documents are written in: headings,
 // paragraphs, lists, tables, code, links, emphasis (a part of CommonMark).
-// All text is escaped, and links keep to http, https and this house.
-func markdown(src string) template.HTML {
-	m := md{anchors: answers.Anchors(src)}
+// All text is escaped, and links keep to http, https and the documents; dir is
+// the folder that those of the text start from.
+func markdown(dir, src string) template.HTML {
+	m := md{dir: dir, anchors: answers.Anchors(src)}
 	lines := strings.Split(strings.ReplaceAll(src, "\r\n", "\n"), "\n")
 	for i := 0; i < len(lines); {
 		i = m.block(lines, i)
@@ -103,6 +117,7 @@ func markdown(src string) template.HTML {
 
 type md struct {
 	out     strings.Builder
+	dir     string
 	anchors []string // of the headings to come
 }
 
@@ -114,7 +129,7 @@ func (m *md) block(lines []string, i int) int {
 		return i + 1
 	case strings.HasPrefix(line, "```"):
 		return m.code(lines, i)
-	case strings.HasPrefix(line, "#"):
+	case isHeading(lines[i]):
 		return m.heading(line, i)
 	case strings.HasPrefix(line, "|"):
 		return m.table(lines, i)
@@ -124,13 +139,13 @@ func (m *md) block(lines []string, i int) int {
 	var para []string
 	for i < len(lines) {
 		l := strings.TrimSpace(lines[i])
-		if l == "" || len(para) > 0 && (strings.HasPrefix(l, "#") || strings.HasPrefix(l, "```") || strings.HasPrefix(l, "|") || bullet(l) != "") {
+		if l == "" || len(para) > 0 && (isHeading(lines[i]) || strings.HasPrefix(l, "```") || strings.HasPrefix(l, "|") || bullet(l) != "") {
 			break
 		}
 		para = append(para, l)
 		i++
 	}
-	m.out.WriteString("<p>" + inline(strings.Join(para, " ")) + "</p>\n")
+	m.out.WriteString("<p>" + m.inline(strings.Join(para, " ")) + "</p>\n")
 	return i
 }
 
@@ -150,8 +165,15 @@ func (m *md) heading(line string, i int) int {
 		id, m.anchors = m.anchors[0], m.anchors[1:]
 	}
 	h := string(rune('0' + level))
-	m.out.WriteString("<h" + h + ` id="` + template.HTMLEscapeString(id) + `">` + inline(strings.TrimSpace(line[level:])) + "</h" + h + ">\n")
+	m.out.WriteString("<h" + h + ` id="` + template.HTMLEscapeString(id) + `">` + m.inline(strings.TrimSpace(line[level:])) + "</h" + h + ">\n")
 	return i + 1
+}
+
+// isHeading agrees with answers.Anchors, which names the headings.
+func isHeading(line string) bool {
+	rest := strings.TrimLeft(line, "#")
+	level := len(line) - len(rest)
+	return level >= 1 && level <= 6 && strings.HasPrefix(rest, " ")
 }
 
 // bullet returns the mark that begins a list's line: "ul", "ol" or "".
@@ -175,7 +197,7 @@ func (m *md) list(lines []string, i int) int {
 		for i++; i < len(lines) && strings.HasPrefix(lines[i], "  ") && strings.TrimSpace(lines[i]) != "" && bullet(strings.TrimSpace(lines[i])) == ""; i++ {
 			text += " " + strings.TrimSpace(lines[i])
 		}
-		m.out.WriteString("<li>" + inline(text) + "</li>\n")
+		m.out.WriteString("<li>" + m.inline(text) + "</li>\n")
 	}
 	m.out.WriteString("</" + tag + ">\n")
 	return i
@@ -195,7 +217,7 @@ func (m *md) table(lines []string, i int) int {
 		row++
 		m.out.WriteString("<tr>")
 		for _, t := range cells(line) {
-			m.out.WriteString("<" + cell + ">" + inline(t) + "</" + cell + ">")
+			m.out.WriteString("<" + cell + ">" + m.inline(t) + "</" + cell + ">")
 		}
 		m.out.WriteString("</tr>\n")
 	}
@@ -227,9 +249,14 @@ func cells(line string) []string {
 	return append(list, strings.TrimSpace(b.String()))
 }
 
+var (
+	bold   = regexp.MustCompile(`\*\*([^*]+)\*\*`)
+	linked = regexp.MustCompile(`\[([^\]]+)\]\(([^)\s]+)\)`)
+)
+
 // inline writes code, links and emphasis within a text, which is escaped first:
 // what the patterns add is all the markup there is.
-func inline(s string) string {
+func (m *md) inline(s string) string {
 	parts := strings.Split(s, "`")
 	for i, p := range parts {
 		e := template.HTMLEscapeString(p)
@@ -240,8 +267,8 @@ func inline(s string) string {
 		if i%2 == 1 {
 			e = "`" + e // no second one: it is text
 		}
-		e = regexp.MustCompile(`\*\*([^*]+)\*\*`).ReplaceAllString(e, "<strong>$1</strong>")
-		e = regexp.MustCompile(`\[([^\]]+)\]\(([^)\s]+)\)`).ReplaceAllStringFunc(e, link)
+		e = bold.ReplaceAllString(e, "<strong>$1</strong>")
+		e = linked.ReplaceAllStringFunc(e, m.link)
 		parts[i] = e
 	}
 	return strings.Join(parts, "")
@@ -249,14 +276,14 @@ func inline(s string) string {
 
 // link writes one Markdown link, already escaped; one to elsewhere than the web
 // or a document is left as its text.
-func link(s string) string {
+func (m *md) link(s string) string {
 	text, to, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(s, "["), ")"), "](")
 	file, frag, has := strings.Cut(to, "#")
 	switch {
 	case strings.HasPrefix(to, "https://") || strings.HasPrefix(to, "http://"):
 	case strings.HasPrefix(to, "#"):
-	case strings.HasSuffix(file, ".md") && !strings.Contains(file, ":"):
-		to = "/docs/" + strings.TrimSuffix(path.Base(file), ".md")
+	case strings.HasSuffix(file, ".md") && fs.ValidPath(path.Join(m.dir, file)):
+		to = "/docs/" + strings.TrimSuffix(path.Join(m.dir, file), ".md")
 		if has {
 			to += "#" + frag
 		}

@@ -111,15 +111,12 @@ func (c *Console) entries(who web.Who) []found {
 	for _, k := range c.n.Commands {
 		list = append(list, found{"command", k.Use, "", k.Short})
 	}
-	if c.n.Docs != nil {
-		names, _ := fs.Glob(c.n.Docs, "*.md") // the pattern is good
-		for _, n := range names {
-			text, err := fs.ReadFile(c.n.Docs, n)
-			if err != nil {
-				continue // a document that cannot be read is not found
-			}
-			list = append(list, found{"document", docTitle(n, text), "/docs/" + strings.TrimSuffix(n, ".md"), headings(text)})
+	for _, n := range c.docNames() {
+		text, err := fs.ReadFile(c.n.Docs, n)
+		if err != nil {
+			continue // a document that cannot be read is not found
 		}
+		list = append(list, found{"document", docTitle(n, text), "/docs/" + strings.TrimSuffix(n, ".md"), headings(text)})
 	}
 	return list
 }
