@@ -94,6 +94,24 @@ func TestAWrittenRangeReadsBackTheSame(t *testing.T) {
 	})
 }
 
+func TestAScaledRangeIsTheSameInAnotherUnit(t *testing.T) {
+	for _, text := range []string{"5", "5 to 20", "-5 to 20", "normal(5, 2)", "triangular(1, 2, 5)", "uniform(1, 5)", "beta(2, 5, 1, 4)", "discrete(1: 0.7, 2: 0.3)", "samples(1, 2, 9)", "months(3, 4)"} {
+		r, _, err := ParseRange(text, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := r.scaled(1000)
+		for _, p := range []float64{0.05, 0.5, 0.95} {
+			if !near(s.Quantile(p), 1000*r.Quantile(p), 1e-12) {
+				t.Errorf("%s at %g: %g, scaled %g", text, p, r.Quantile(p), s.Quantile(p))
+			}
+		}
+		if !near(s.Mean(), 1000*r.Mean(), 1e-12) || s.Certain() != r.Certain() {
+			t.Errorf("%s: mean %g, scaled %g", text, r.Mean(), s.Mean())
+		}
+	}
+}
+
 func FuzzParseRange(f *testing.F) {
 	for _, s := range []string{"5k to 20k", "2.5 GB", "normal(10, 2) USD", "beta(2,5,0,10)", "discrete(1: 0.7, 2: 0.3)", "samples(1,2)", "months(1) %", "1 /month", "(", "a(b)c"} {
 		f.Add(s)

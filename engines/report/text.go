@@ -16,8 +16,7 @@ import (
 func Text(w io.Writer, r *forecast.Result) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "Plan of %s: %d months, %s paths, seed %d, scenario %s\n", r.System, r.Months, units.Count(int64(r.Samples)), r.Seed, r.Scenario)
-	fmt.Fprintf(b, "P50: as likely above as below. P10 to P90: eight chances in ten. ")
-	fmt.Fprintf(b, "%s\n\n", counted(r))
+	fmt.Fprintf(b, "P50: as likely above as below. P10 to P90: eight chances in ten.\n%s\n\n", counted(r))
 	textOutputs(b, r)
 	textFan(b, r)
 	textDrivers(b, r)
@@ -38,21 +37,16 @@ func counted(r *forecast.Result) string {
 }
 
 func textOutputs(b *bufio.Writer, r *forecast.Result) {
-	fmt.Fprintf(b, "%-42s %10s %10s %10s  %-12s %s\n", "", "P10", "P50", "P90", "", "P50 by month")
+	fmt.Fprintf(b, "%-34s      %10s %10s %10s  %-12s %s\n", "", "P10", "P50", "P90", "", "P50 by month")
 	for _, o := range r.Outputs {
-		name := o.Title
-		switch o.Kind {
-		case forecast.Last:
-			name += ", at the end"
-		case forecast.Peak:
-			name += ", at most"
-		case forecast.Mean:
-			name += ", mean"
-		}
-		fmt.Fprintf(b, "%s %10s %10s %10s  %-12s %s\n", padded(name, 42),
+		fmt.Fprintf(b, "%s %s %10s %10s %10s  %-12s %s\n", padded(o.Title, 34), kinds[o.Kind],
 			units.Short(o.Total.P10), units.Short(o.Total.P50), units.Short(o.Total.P90), o.TotalUnit, spark(o.Months))
 	}
+	fmt.Fprintf(b, "Sum of the months, the last one (end), the highest (peak), or their mean.\n")
 }
+
+// kinds says in four letters what stands for all months.
+var kinds = map[forecast.Total]string{forecast.Sum: "sum ", forecast.Last: "end ", forecast.Peak: "peak", forecast.Mean: "mean"}
 
 // padded cuts or fills s to n columns; a name too long ends in an ellipsis.
 func padded(s string, n int) string {
@@ -64,9 +58,9 @@ func padded(s string, n int) string {
 
 var steps = []rune("▁▂▃▄▅▆▇█")
 
-// spark draws at most 24 months as a row of bars from zero.
+// spark draws at most 12 months, evenly chosen, as a row of bars from zero.
 func spark(months []forecast.Band) string {
-	every := (len(months) + 23) / 24
+	every := (len(months) + 11) / 12
 	top := 0.0
 	for _, m := range months {
 		top = max(top, m.P50)
@@ -122,7 +116,7 @@ func textDrivers(b *bufio.Writer, r *forecast.Result) {
 		o := r.Output(d.Output)
 		if d.Output != last {
 			last, shown = d.Output, 0
-			fmt.Fprintf(b, "\nWhat drives %s (%s, with one input at its P10 and P90, the others at their middle)\n", strings.ToLower(o.Title[:1])+o.Title[1:], o.TotalUnit)
+			fmt.Fprintf(b, "\nWhat drives %s (%s when one input goes to its P10 and P90, the others stay)\n", lower(o.Title), o.TotalUnit)
 		}
 		if shown++; shown > 8 || d.Share < 0.005 {
 			continue

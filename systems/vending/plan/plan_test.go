@@ -142,12 +142,20 @@ func TestEveryDefaultSaysWhereItComesFrom(t *testing.T) {
 }
 
 func TestMeasurementsReplaceAssumptionsAndAreMarked(t *testing.T) {
-	m, err := Model().WithMeasured(map[string]forecast.Measurement{"report_cpu": {Range: "0.6 core*ms/report", From: "ingest, 3 November"}})
+	m, err := Model().WithMeasured(FromProofs(func(experiment, design, metric string) (float64, string, bool) {
+		return 0.61234567, "3 November", experiment == "sockets" && metric == "server_cpu_ms"
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
+	if none := FromProofs(func(string, string, string) (float64, string, bool) { return 0, "", false }); len(none) != 0 {
+		t.Errorf("nothing was measured, and yet %v", none)
+	}
 	r := with(t, compiled(t, m), forecast.Options{Samples: 100}, nil)
 	for _, u := range r.Inputs {
+		if u.Name == "report_cpu" && (u.P50 != 0.6123 || u.From != "plumb prove vending/sockets, 3 November") {
+			t.Errorf("%+v", u)
+		}
 		if u.Measured != (u.Name == "report_cpu") {
 			t.Errorf("%s: measured %v", u.Name, u.Measured)
 		}
@@ -214,5 +222,13 @@ func BenchmarkPage(b *testing.B) {
 	p := compiled(b, Model())
 	for b.Loop() {
 		with(b, p, forecast.Options{Months: 12, Samples: 5000, Seed: 1}, map[string]string{"machines": "150k to 250k", "window": "30"})
+	}
+}
+
+// BenchmarkYear is the command's default: 20,000 paths over twelve months.
+func BenchmarkYear(b *testing.B) {
+	p := compiled(b, Model())
+	for b.Loop() {
+		with(b, p, forecast.Options{Months: 12, Samples: 20_000, Seed: 1}, nil)
 	}
 }
