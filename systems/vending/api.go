@@ -79,11 +79,13 @@ func (s *System) postReports(w http.ResponseWriter, r *http.Request) error {
 		out := &lazy{w: w, kind: "application/x-ndjson"}
 		return s.refusal(w, r, s.stream(r.Context(), m, text, out))
 	}
+	// Read before it is let in: a body that trickles in would keep its place in
+	// the queue from everybody else.
+	text, err := readAll(r)
+	if err != nil {
+		return err
+	}
 	receipts, err := s.Report(r.Context(), m, 1, func() ([]Report, error) {
-		text, err := readAll(r)
-		if err != nil {
-			return nil, err
-		}
 		one, err := decodeReport(text)
 		return []Report{one}, err
 	})

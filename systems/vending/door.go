@@ -109,9 +109,14 @@ func (s *System) Report(ctx context.Context, m fleet.Machine, n int, decode func
 	if err := s.enter(m.ID, n); err != nil {
 		return nil, err
 	}
+	left := false
+	defer func() {
+		if !left { // a bad body, or a panic: the place is free again either way
+			s.door.admission.Done(s.n.Clock.Now(), n, 0)
+		}
+	}()
 	list, err := decode()
 	if err != nil {
-		s.door.admission.Done(s.n.Clock.Now(), n, 0)
 		s.measures.refuse("invalid", n)
 		return nil, err
 	}
@@ -122,6 +127,7 @@ func (s *System) Report(ctx context.Context, m fleet.Machine, n int, decode func
 			stored++ // duplicates too: the database worked as hard
 		}
 	}
+	left = true
 	if err := s.leave(m.ID, n, stored, err); err != nil {
 		return nil, err
 	}

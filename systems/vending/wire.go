@@ -50,7 +50,7 @@ func decodeReport(text []byte) (Report, error) {
 	}
 	r := Report{ID: in.ReportID, Slots: make([]Slot, len(in.Slots))}
 	if in.TakenAt != nil {
-		if y := in.TakenAt.Year(); y < 1 || y > 9999 {
+		if y := in.TakenAt.UTC().Year(); y < 1 || y > 9999 {
 			return Report{}, errs.New(errs.Invalid, "taken_at is not a time of our era")
 		}
 		r.Taken = *in.TakenAt
