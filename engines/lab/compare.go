@@ -54,21 +54,29 @@ func SideBySide(ctx context.Context, rounds int, runs ...func(context.Context) (
 }
 
 // FirstToBreak returns the smallest n in from..to for which breaks is true, to
-// within one part in 200, by bisection: breaks must stay true once it is. ok is
-// false when even to does not break; from is returned when all do.
+// within one part in 200: by doubling, then by bisection, since large n are slow
+// to try. breaks must stay true once it is. ok is false when even to does not
+// break; from (at least 1) is returned when all do.
 func FirstToBreak(from, to int, breaks func(n int) bool) (n int, ok bool) {
-	if breaks(from) {
+	if from = max(1, from); breaks(from) {
 		return from, true
 	}
-	if !breaks(to) {
-		return to, false
+	high := from
+	for {
+		if high == to {
+			return to, false
+		}
+		from, high = high, min(2*high, to)
+		if breaks(high) {
+			break
+		}
 	}
-	for to-from > 1 && to-from > to/200 {
-		if mid := from + (to-from)/2; breaks(mid) {
-			to = mid
+	for high-from > 1 && high-from > high/200 {
+		if mid := from + (high-from)/2; breaks(mid) {
+			high = mid
 		} else {
 			from = mid
 		}
 	}
-	return to, true
+	return high, true
 }

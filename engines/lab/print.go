@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -11,7 +12,9 @@ import (
 
 // Print writes the result for a terminal: the question, metrics by designs, and
 // a line for each claim.
-func Print(w io.Writer, r *Result) {
+func Print(out io.Writer, r *Result) {
+	w := new(bytes.Buffer) // whole or not at all: a progress bar may share the terminal
+	defer func() { out.Write(w.Bytes()) }()
 	fmt.Fprintf(w, "\n%s/%s  (%s, %.1f s)\n%s\n\n", r.System, r.Experiment, r.Mode, r.Seconds, r.Question)
 	if r.Error != "" {
 		fmt.Fprintf(w, "  could not be measured: %s\n", r.Error)

@@ -141,7 +141,7 @@ func journal(backing string) int {
 	return int(last)
 }
 
-func TestAppend(t *testing.T) {
+func TestPowerCutAppend(t *testing.T) {
 	for _, c := range []struct {
 		mode string
 		opt  Options
@@ -201,7 +201,7 @@ func rows(t *testing.T, bad *int) func(string) int {
 	}
 }
 
-func TestSQLite(t *testing.T) {
+func TestPowerCutSQLite(t *testing.T) {
 	for _, c := range []struct {
 		mode string
 		opt  Options
@@ -242,7 +242,7 @@ func TestSQLite(t *testing.T) {
 }
 
 // Two processes write one WAL database: -shm is shared memory on the mount.
-func TestSQLiteTwoProcesses(t *testing.T) {
+func TestPowerCutSQLiteTwoProcesses(t *testing.T) {
 	backing, bad := t.TempDir(), 0
 	p, mnt := mounted(t, backing, Options{})
 	run(t, 0, "sqlite", filepath.Join(mnt, "db"), "FULL", "x") // makes the table
@@ -266,7 +266,7 @@ func TestSQLiteTwoProcesses(t *testing.T) {
 	}
 }
 
-func TestOps(t *testing.T) {
+func TestPowerCutOps(t *testing.T) {
 	for _, ext4 := range []bool{false, true} {
 		seen := map[string]map[string]int{}
 		for seed := int64(0); seed < 30; seed++ {
@@ -308,7 +308,7 @@ func TestOps(t *testing.T) {
 }
 
 // The same single-threaded calls, the same seed: the same bytes.
-func TestSeed(t *testing.T) {
+func TestPowerCutSeed(t *testing.T) {
 	sum := func(seed int64) string {
 		backing := t.TempDir()
 		p, mnt := mounted(t, backing, Options{CutAtOp: 60})
@@ -334,7 +334,7 @@ func TestSeed(t *testing.T) {
 }
 
 // Cuts at each of the first steps: a mistake in the order of steps shows every time.
-func TestSweep(t *testing.T) {
+func TestPowerCutSweep(t *testing.T) {
 	bad := 0
 	for _, c := range []struct {
 		what, mode string
@@ -378,7 +378,7 @@ func TestSweep(t *testing.T) {
 
 // A full disk refuses what does not fit, keeps what was there, and goes on when
 // there is room again.
-func TestFullDisk(t *testing.T) {
+func TestDiskFull(t *testing.T) {
 	backing := t.TempDir()
 	p, mnt := mounted(t, backing, Options{})
 	p.SetRoom(64 << 10)

@@ -161,7 +161,7 @@ func (h *herd) recorder(d design) func(ending) {
 // breakEven finds the fleet with which midnight begins to lose.
 func (h *herd) breakEven(ctx context.Context) error {
 	h.b.Progress(0.6, "the fleet at which midnight breaks")
-	n, breaks := lab.FirstToBreak(100, 4*fleetSize, func(n int) bool {
+	n, breaks := lab.FirstToBreak(1000, 10*fleetSize, func(n int) bool {
 		w := h.w
 		w.machines = n
 		return ctx.Err() == nil && w.run(midnight, nil).lost > 0
