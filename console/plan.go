@@ -290,7 +290,7 @@ func (v *planView) fill(res *forecast.Result) {
 	v.Fan = report.Fan(res, v.Show).SVG()
 	for _, s := range res.Stacks {
 		c := report.Stack(res, s)
-		v.Stacks = append(v.Stacks, picture{c.Title, c.SVG()})
+		v.Stacks = append(v.Stacks, picture{Caption: c.Title, SVG: c.SVG()})
 	}
 	t := report.Tornado(res, v.Show)
 	if len(t.Rows) > 0 {

@@ -116,7 +116,7 @@ type experimentView struct {
 	Name, Path, Title, Question string
 	Running                     *runState
 	Last                        *lab.Stored
-	Rows                        []lab.Row
+	Rows                        []resultRow
 	Pictures                    []picture
 	Sweep                       template.HTML
 }
@@ -124,7 +124,43 @@ type experimentView struct {
 // picture is one metric by design.
 type picture struct {
 	Caption string
+	Note    string
 	SVG     template.HTML
+}
+
+// resultRow is a metric and its value in each design; the unit stands in the
+// head where the values don't carry it.
+type resultRow struct {
+	Head, Unit string
+	Cells      []string
+}
+
+// rows is the result's table, without the metrics that nobody measured.
+func rows(r *lab.Result) []resultRow {
+	var out []resultRow
+	for _, m := range r.Units {
+		row, measured := resultRow{Head: m.Text, Unit: m.Unit}, false
+		switch m.Unit {
+		case "s", "bytes", "%":
+			row.Unit = ""
+		}
+		for _, d := range r.Designs {
+			v, ok := d.Metrics[m.Name]
+			switch {
+			case !ok:
+				row.Cells = append(row.Cells, "–")
+			case row.Unit == "":
+				row.Cells = append(row.Cells, chart.Label(v, m.Unit))
+			default:
+				row.Cells = append(row.Cells, chart.Label(v, ""))
+			}
+			measured = measured || ok
+		}
+		if measured {
+			out = append(out, row)
+		}
+	}
+	return out
 }
 
 func (p *ProveTab) page(c *Console, f face.Face) web.Handler {
@@ -147,7 +183,7 @@ func (p *ProveTab) page(c *Console, f face.Face) web.Handler {
 			}
 			if last, ok := all.Latest(f.Name, e.Name); ok {
 				one.Last = &last
-				one.Rows, one.Pictures, one.Sweep = lab.Rows(last.Result), pictures(last.Result), sweep(last.Result)
+				one.Rows, one.Pictures, one.Sweep = rows(last.Result), pictures(last.Result), sweep(last.Result)
 			}
 			v.Experiments = append(v.Experiments, one)
 		}
@@ -174,14 +210,8 @@ func pictures(r *lab.Result) []picture {
 		if len(bars.Bars) == 0 {
 			continue
 		}
-		caption := m.Text
-		switch m.Better {
-		case "less":
-			caption += "; shorter is better"
-		case "more":
-			caption += "; longer is better"
-		}
-		out = append(out, picture{caption, bars.SVG()})
+		note := map[string]string{"less": "shorter is better", "more": "longer is better"}[m.Better]
+		out = append(out, picture{m.Text, note, bars.SVG()})
 	}
 	return out
 }
