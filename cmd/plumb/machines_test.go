@@ -188,14 +188,12 @@ func importMachines(t *testing.T, s *child.Server, csv string) []string {
 	if err != nil || res.StatusCode/100 != 2 {
 		t.Fatalf("import: status %d, %v: %.300s", res.StatusCode, err, text)
 	}
-	var answer struct {
-		Machines []struct{ ID, Token string } `json:"machines"`
-	}
-	if err := json.Unmarshal(text, &answer); err != nil {
-		t.Fatalf("import: %v: %.300s", err, text)
-	}
 	var tokens []string
-	for _, m := range answer.Machines {
+	for line := range strings.Lines(string(text)) {
+		var m struct{ Status, Token, Detail string }
+		if err := json.Unmarshal([]byte(line), &m); err != nil || m.Token == "" {
+			t.Fatalf("import: %v: %.300s", err, line)
+		}
 		tokens = append(tokens, m.Token)
 	}
 	return tokens
