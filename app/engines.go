@@ -19,6 +19,10 @@ import (
 	"plumb/engines/sqldb"
 )
 
+// jobPoll is how soon a job is seen where nobody announces it: an idle house
+// should not be seen to work.
+const jobPoll = 500 * time.Millisecond
+
 // engines are the machines that the rooms stand on, open.
 type engines struct {
 	clock    clock.Clock
@@ -73,7 +77,7 @@ func openEngines(ctx context.Context, cfg Config, folder *Folder, log *slog.Logg
 			return e, fmt.Errorf("PLUMB_ADMIN_TOKEN: %w", err)
 		}
 	}
-	if e.jobs, err = jobs.Open(ctx, e.db, jobs.Config{Log: log, Clock: e.clock}); err != nil {
+	if e.jobs, err = jobs.Open(ctx, e.db, jobs.Config{Log: log, Clock: e.clock, Poll: jobPoll}); err != nil {
 		return e, fmt.Errorf("open the jobs: %w", err)
 	}
 	if e.fleet, err = fleet.Open(ctx, fleet.Needs{DB: e.db, Bus: e.bus, Clock: e.clock, Log: log}); err != nil {

@@ -114,6 +114,7 @@ func Open(ctx context.Context, db *sqldb.DB, c Config) (*Queue, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	c.Log = slog.New(quiet{c.Log.Handler()})
 	c.Workers = cmp.Or(c.Workers, 8)
 	c.Poll = cmp.Or(c.Poll, 100*time.Millisecond)
 	c.RescueAfter = cmp.Or(c.RescueAfter, 90*time.Second)
