@@ -190,6 +190,7 @@ var stateTitles = map[State]string{
 
 // concern writes one row: its id at the left; beside it, in a column that
 // begins at column at, the sentence, what was measured, and where to look.
+// What a plan says stands once, further up, and not at each row again.
 func (p *page) concern(c Concern, e Extras, at int) {
 	style := ""
 	switch c.State {
@@ -205,7 +206,7 @@ func (p *page) concern(c Concern, e Extras, at int) {
 		}
 		p.line(2, "", p.paint(style, c.ID)+strings.Repeat(" ", max(1, at-2-len(c.ID)))+l)
 	}
-	p.factsAt(at, e.measured(c))
+	p.factsAt(at, Extras{Figure: e.Figure}.measured(c))
 	for _, w := range c.Where {
 		p.text(at, dim, w.String())
 	}
