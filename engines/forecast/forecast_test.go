@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"runtime"
+	"sync"
 	"testing"
 )
 
@@ -132,4 +133,22 @@ func TestTheSameSeedGivesTheSameResultOnAnyNumberOfProcessors(t *testing.T) {
 	if other := ran(t, m, o); reflect.DeepEqual(one.Outputs, other.Outputs) {
 		t.Error("another seed gave the same samples")
 	}
+}
+
+func TestOneProgramServesManyAtOnce(t *testing.T) {
+	p := compiled(t, photos("10k to 40k users", "2 to 4 MB/file"))
+	o := Options{Months: 3, Samples: 3000, Seed: 1}
+	want, err := p.Run(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if got, err := p.Run(context.Background(), o); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("beside others: %v, %v", got, err)
+			}
+		})
+	}
+	all.Wait()
 }
