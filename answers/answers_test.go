@@ -202,7 +202,7 @@ func sample() (Question, Extras) {
 	e := Extras{
 		Figure:    func(s, x, c string) (string, bool) { return "0 lost (== 0), holds", s+x+c == "vendingherdnone-lost" },
 		BreakEven: is("vending/herd", "fine up to 12,345 machines"),
-		Size:      is("vending/peak", "53 reports/s (P10 to P90: 51 to 58)"),
+		Size:      is("vending/peak", "Reports a second: 53 (P10 to P90: 51 to 58)"),
 		Words:     func(string) []string { return []string{"prove", "plan", "serve"} },
 	}
 	return q, e

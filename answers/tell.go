@@ -15,7 +15,8 @@ type Extras struct {
 	Figure func(system, experiment, claim string) (text string, ok bool)
 	// BreakEven returns where an experiment's result turns round.
 	BreakEven func(system, experiment string) (text string, ok bool)
-	// Size returns what the plan of a system says for one of its inputs or outputs.
+	// Size returns what the plan of a system says for one of its inputs or
+	// outputs, its title first: "Servers: 6 servers (P10 to P90: 6 to 9)".
 	Size func(system, name string) (text string, ok bool)
 	// Words returns the words that work on a system today, of "prove", "plan" and "serve".
 	Words func(system string) []string
@@ -155,7 +156,9 @@ func Tell(w io.Writer, q Question, e Extras, look Look) error {
 	}
 	if facts := e.sizes(q); len(facts) > 0 {
 		p.head("What it takes")
-		p.factsAt(2, facts)
+		for _, f := range facts {
+			p.text(2, "", f.text)
+		}
 	}
 	column := 0 // where the rows' sentences begin
 	for _, c := range q.Concerns {
