@@ -307,13 +307,13 @@ func (v *planView) fill(res *forecast.Result) {
 	}
 }
 
-// groups lays the inputs out by their groups; the first is open, and each that
-// holds a change or a fault.
+// groups lays the inputs out by their groups; each that holds a change or a
+// fault is open. A script opens the first where there is room.
 func groups(p *forecast.Program, a planAsk) []inputGroup {
 	var out []inputGroup
 	for _, in := range p.Model().Inputs {
 		if len(out) == 0 || out[len(out)-1].Name != in.Group {
-			out = append(out, inputGroup{Name: in.Group, Open: len(out) == 0})
+			out = append(out, inputGroup{Name: in.Group})
 		}
 		g := &out[len(out)-1]
 		v := inputView{Input: in, Before: shown(p, in, a.options.Scenario), Wrong: a.wrong[in.Name]}

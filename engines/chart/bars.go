@@ -177,4 +177,7 @@ func (c Tornado) SVG() template.HTML {
 	return s.done(c.Title, c.Desc, "flat", math.Max(y, 1))
 }
 
-func (r Swing) text(unit string) string { return Label(r.Low, unit) + " to " + Label(r.High, unit) }
+// text writes both ends, the unit once where it is a word.
+func (r Swing) text(unit string) string {
+	return strings.TrimSuffix(Label(r.Low, unit), " "+unit) + " to " + Label(r.High, unit)
+}

@@ -70,6 +70,9 @@ function lean(form) {
       if (el.name && (el.value === "" || el.value === el.dataset.default)) e.formData.delete(el.name);
     }
   });
+  // Beside the pictures there is room for the inputs; above them, on a phone, there is not.
+  const first = form.querySelector("details");
+  if (first && matchMedia("(min-width: 62rem)").matches) first.open = true;
   form.querySelectorAll("[data-reload]").forEach((el) => el.addEventListener("input", (e) => {
     e.stopPropagation(); // from htmx, which would fetch the result alone
     form.submit();
