@@ -54,7 +54,7 @@ func SideBySide(ctx context.Context, rounds int, runs ...func(context.Context) (
 }
 
 // FirstToBreak returns the smallest n in from..to for which breaks is true, to
-// within one part in 200: by doubling, then by bisection, since large n are slow
+// within one part in 100: by doubling, then by bisection, since large n are slow
 // to try. breaks must stay true once it is. ok is false when even to does not
 // break; from (at least 1) is returned when all do.
 func FirstToBreak(from, to int, breaks func(n int) bool) (n int, ok bool) {
@@ -71,7 +71,7 @@ func FirstToBreak(from, to int, breaks func(n int) bool) (n int, ok bool) {
 			break
 		}
 	}
-	for high-from > 1 && high-from > high/200 {
+	for high-from > 1 && high-from > high/100 {
 		if mid := from + (high-from)/2; breaks(mid) {
 			high = mid
 		} else {
