@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"plumb/base/errs"
+	"plumb/base/ids"
 )
 
 // Tries to sign in, per name and per address: some at once, then one in so long.
@@ -33,8 +34,8 @@ type tracked struct {
 
 func newTries() *tries { return &tries{by: map[string]*tracked{}} }
 
-// allow counts a try for name from a remote address ("host:port"), and returns
-// a Busy error when there were too many. Neither may be empty.
+// allow counts a try for name from a remote address, with or without a port, and
+// returns a Busy error when there were too many. Neither may be empty.
 func (t *tries) allow(name, remote string, now time.Time) error {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
@@ -42,7 +43,12 @@ func (t *tries) allow(name, remote string, now time.Time) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	wait := max(t.one("name "+name, now, perName, nameEvery), t.one("address "+host, now, perAddress, addrEvery))
+	// The address first: one that is refused must not fill the memory with names
+	// that it makes up, nor with long ones, and so clear everybody's counts.
+	wait := t.one("address "+host, now, perAddress, addrEvery)
+	if wait == 0 {
+		wait = t.one("name "+ids.Hash(name), now, perName, nameEvery)
+	}
 	if wait > 0 {
 		return errs.TryAfter(wait, "too many tries to sign in: wait %s", wait.Round(time.Second))
 	}
