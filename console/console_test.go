@@ -513,6 +513,7 @@ func TestHealth(t *testing.T) {
 		t.Error("the foot does not show the engines")
 	}
 	h.sick["database"] = errors.New("no route to 10.0.0.7")
+	h.clock.Advance(time.Second)
 	w := h.do(ask{path: "/readyz"})
 	if w.Code != 503 || strings.Contains(w.Body.String(), "10.0.0.7") || !strings.Contains(w.Body.String(), `"database":"down"`) {
 		t.Error(w.Code, w.Body)
@@ -523,7 +524,11 @@ func TestHealth(t *testing.T) {
 	if w := h.do(ask{path: "/healthz"}); w.Code != 200 {
 		t.Error(w.Code)
 	}
-	delete(h.sick, "database")
+	h.sick["database"] = nil
+	h.clock.Advance(time.Second)
+	if w := h.do(ask{path: "/readyz"}); w.Code != 200 {
+		t.Error("does not recover", w.Code)
+	}
 	h.c.Drain()
 	if w := h.do(ask{path: "/readyz"}); w.Code != 503 || !strings.Contains(w.Body.String(), "ending") {
 		t.Error(w.Code, w.Body)

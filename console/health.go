@@ -92,6 +92,22 @@ func (c *Console) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
+// recent is a look at most a second old, waited for: readiness must be true, but
+// whoever asks for it in a loop must not wear the engines out.
+func (h *healthCache) recent(c *Console) []engine {
+	h.mu.Lock()
+	list, young := h.list, c.n.Clock.Now().Sub(h.at) < time.Second
+	wait := !young && (!h.looking || h.at.IsZero())
+	if wait {
+		h.looking = true
+	}
+	h.mu.Unlock()
+	if wait {
+		return h.look(c)
+	}
+	return list
+}
+
 // readyz says whether requests should come here. Why not is for operators.
 func (c *Console) readyz(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
@@ -99,7 +115,7 @@ func (c *Console) readyz(w http.ResponseWriter, r *http.Request) error {
 		Engines map[string]string `json:"engines"`
 	}{"ready", map[string]string{}}
 	status := http.StatusOK
-	for _, e := range c.look(r.Context()) {
+	for _, e := range c.health.recent(c) {
 		switch {
 		case e.Up:
 			answer.Engines[e.Name] = "ok"

@@ -41,14 +41,16 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) error {
 	var err error
 	switch {
 	case v.Link != "":
-		s, err = c.n.People.OpenLink(r.Context(), v.Link, r.RemoteAddr)
+		s, err = c.n.People.OpenLink(r.Context(), v.Link, web.Remote(r))
 	case r.PostForm.Get("token") != "":
-		s, err = c.n.People.SignInToken(r.Context(), strings.TrimSpace(r.PostForm.Get("token")), r.RemoteAddr)
+		s, err = c.n.People.SignInToken(r.Context(), strings.TrimSpace(r.PostForm.Get("token")), web.Remote(r))
 	default:
-		s, err = c.n.People.SignIn(r.Context(), v.Name, r.PostForm.Get("password"), r.RemoteAddr)
+		s, err = c.n.People.SignIn(r.Context(), v.Name, r.PostForm.Get("password"), web.Remote(r))
 	}
 	switch {
 	case err != nil && (errs.Is(err, errs.Denied) || errs.Is(err, errs.Busy)):
+		// No name stands in the log: people type passwords into that field.
+		c.n.Log.Warn("sign-in refused", "request", web.RequestID(r.Context()), "from", web.Remote(r), "why", errs.Message(err))
 		v.Wrong, v.Link = errs.Message(err), ""
 		return c.show(w, r, web.View{Title: "Sign in", Template: "signin", Data: v, Status: web.Status(err)})
 	case err != nil:

@@ -458,3 +458,15 @@ func BenchmarkAuthenticate(b *testing.B) {
 		}
 	}
 }
+
+func FuzzPHC(f *testing.F) {
+	for _, s := range []string{"$argon2id$v=19$m=19456,t=2,p=1$AAAA$BBBB", "$argon2id$v=19$m=0,t=0,p=1$$", "$$$$$", "$argon2id$$m=1048577,t=1,p=1$a$b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		_, key, memory, time, ok := parsePHC(s)
+		if ok && (len(key) != keyLen || memory == 0 || memory > 1<<20 || time == 0 || time > 100) {
+			t.Errorf("%q asks for m=%d, t=%d and a key of %d bytes", s, memory, time, len(key))
+		}
+	})
+}

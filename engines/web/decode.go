@@ -28,7 +28,7 @@ func Decode(w http.ResponseWriter, r *http.Request, limit int64, into any) error
 	if limit <= 0 {
 		limit = usual
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	body, err := io.ReadAll(http.MaxBytesReader(bare(w), r.Body, limit))
 	if err != nil {
 		return bodyErr(err, "the body")
 	}

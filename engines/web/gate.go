@@ -64,7 +64,7 @@ func (g *Gate) WrapLimit(a Access, limit int64, h Handler) http.Handler {
 		w.gated = true
 		defer g.recover(w, r)
 		if limit > 0 && r.Body != nil && r.Body != http.NoBody {
-			r.Body = http.MaxBytesReader(w, r.Body, limit)
+			r.Body = http.MaxBytesReader(bare(w), r.Body, limit)
 		}
 		err := g.admit(a, st, r)
 		if err == nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -13,8 +14,8 @@ import (
 // Options is what House may be given.
 type Options struct {
 	Metrics *Metrics // counts requests; nil counts none
-	// TrustedProxy says whether X-Forwarded-Proto and X-Request-Id of a request
-	// may be believed; nil believes nobody.
+	// TrustedProxy says whether X-Forwarded-For, X-Forwarded-Proto and
+	// X-Request-Id of a request may be believed; nil believes nobody.
 	TrustedProxy func(remote string) bool
 }
 
@@ -33,7 +34,7 @@ func House(mux *http.ServeMux, gate *Gate, opt Options) http.Handler {
 
 func (h *house) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	start := time.Now() // a latency of the real world, whatever the house's clock says
-	st := &state{id: h.requestID(r)}
+	st := &state{id: h.requestID(r), remote: h.forwarded(r)}
 	hd := rw.Header()
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		hd.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -74,6 +75,21 @@ func Policy(nonce string) string {
 // secure says whether the browser's own connection is encrypted.
 func (h *house) secure(r *http.Request) bool {
 	return r.TLS != nil || h.opt.TrustedProxy != nil && h.opt.TrustedProxy(r.RemoteAddr) && r.Header.Get("X-Forwarded-Proto") == "https"
+}
+
+// forwarded returns the client that a trusted proxy names: the last entry, which
+// the proxy itself added; those before it are the client's own words.
+func (h *house) forwarded(r *http.Request) string {
+	via := r.Header.Values("X-Forwarded-For")
+	if len(via) == 0 || h.opt.TrustedProxy == nil || !h.opt.TrustedProxy(r.RemoteAddr) {
+		return ""
+	}
+	last := via[len(via)-1]
+	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
+	if net.ParseIP(last) == nil {
+		return ""
+	}
+	return last
 }
 
 // requestID keeps a trusted proxy's id, so that both logs name a request alike.

@@ -28,6 +28,7 @@ import (
 	"context"
 	"errors"
 	"html/template"
+	"net"
 	"net/http"
 	"slices"
 	"time"
@@ -147,10 +148,11 @@ type ctxKey struct{}
 // state is what the house knows of one request. Gate fills who before the
 // handler runs; nothing writes it after.
 type state struct {
-	id    string
-	nonce string
-	who   Who
-	err   error // an API operation's error, kept for the log
+	id     string
+	nonce  string
+	remote string // the client's own address, where a trusted proxy told it
+	who    Who
+	err    error // an API operation's error, kept for the log
 }
 
 func stateOf(ctx context.Context) *state {
@@ -172,6 +174,19 @@ func RequestID(ctx context.Context) string {
 		return s.id
 	}
 	return ""
+}
+
+// Remote returns the address of the client, without its port: the one that a
+// trusted proxy names, else the connection's.
+func Remote(r *http.Request) string {
+	if s := stateOf(r.Context()); s != nil && s.remote != "" {
+		return s.remote
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 // Nonce returns the request's nonce for inline scripts and styles of a page.

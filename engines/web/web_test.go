@@ -315,6 +315,26 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
+func TestTheClientsAddress(t *testing.T) {
+	g := NewGate(people, quiet())
+	for _, c := range []struct {
+		trust     bool
+		via, want string
+	}{
+		{false, "198.51.100.7", "192.0.2.1"}, {true, "", "192.0.2.1"}, {true, "10.0.0.1, 198.51.100.7", "198.51.100.7"}, {true, "nonsense", "192.0.2.1"},
+	} {
+		var got string
+		h := House(route(g.Wrap(Public, func(w http.ResponseWriter, r *http.Request) error {
+			got = Remote(r)
+			return nil
+		})), g, Options{TrustedProxy: func(string) bool { return c.trust }})
+		do(h, ask{path: "/x", header: map[string]string{"X-Forwarded-For": c.via}})
+		if got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
 func TestBodiesAreBounded(t *testing.T) {
 	g := NewGate(people, quiet())
 	h := g.WrapLimit(Public, 10, func(w http.ResponseWriter, r *http.Request) error {

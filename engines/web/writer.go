@@ -57,6 +57,15 @@ func (w *writer) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// bare returns the server's own writer: http.MaxBytesReader tells that one, and
+// only that one, to close the connection of a body that is too large.
+func bare(w http.ResponseWriter) http.ResponseWriter {
+	if ours, ok := w.(*writer); ok {
+		return ours.ResponseWriter
+	}
+	return w
+}
+
 // Unwrap lets http.ResponseController reach the connection.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
