@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"plumb/base/errs"
+	"plumb/engines/sqldb/internal/sqltext"
 )
 
 const (
@@ -109,7 +110,7 @@ func (db *DB) migrate(ctx context.Context, tx *Tx, name string, files []migratio
 		if was {
 			continue
 		}
-		for i, q := range split(f.text) {
+		for i, q := range sqltext.Split(f.text) {
 			if err := db.apply(ctx, tx, q); err != nil {
 				return fmt.Errorf("%s, statement %d: %w", f.file, i+1, err)
 			}
@@ -126,7 +127,7 @@ func (db *DB) migrate(ctx context.Context, tx *Tx, name string, files []migratio
 
 func (db *DB) apply(ctx context.Context, tx *Tx, q string) error {
 	if !db.Postgres() {
-		q = toSQLite(q)
+		q = sqltext.ToSQLite(q)
 	}
 	_, err := tx.Exec(ctx, q)
 	return err

@@ -31,7 +31,7 @@ func TestEachGivesFreshDatabases(t *testing.T) {
 func TestClusterStopsAndStarts(t *testing.T) {
 	s := Cluster(t)
 	s.Stop(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if _, err := sqldb.Open(ctx, s.URL(), sqldb.Options{}); !errs.Is(err, errs.Busy) || !errors.Is(err, sqldb.ErrAway) {
 		t.Fatalf("a stopped server: %v", err)

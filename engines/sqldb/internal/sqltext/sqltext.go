@@ -1,8 +1,8 @@
-package sqldb
+// Package sqltext cuts SQL files into statements and translates the house's
+// words for columns into SQLite's. It knows no database.
+package sqltext
 
-import (
-	"strings"
-)
+import "strings"
 
 // A word is a piece of SQL text: an identifier or keyword, a punctuation mark,
 // or something that the splitter must not look into (a string, a quoted
@@ -24,7 +24,7 @@ func words(sql string) []word {
 		n, w := 1, word{}
 		c := sql[0]
 		switch {
-		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+		case strings.IndexByte(blanks, c) >= 0:
 			w.space = true
 		case strings.HasPrefix(sql, "--"):
 			n, w.space, w.opaque = until(sql, 2, "\n"), true, true
@@ -46,6 +46,8 @@ func words(sql string) []word {
 	}
 	return out
 }
+
+const blanks = " \t\r\n\f\v"
 
 func letter(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c >= 0x80
@@ -91,17 +93,17 @@ func dollarTag(sql string) string {
 	return ""
 }
 
-// split cuts a file into its statements, without their semicolons. One that
+// Split cuts a file into its statements, without their semicolons. One that
 // holds only blanks and comments is left out. The semicolons in a trigger's
 // BEGIN ... END are its own.
-func split(sql string) []string {
+func Split(sql string) []string {
 	var out []string
 	var text strings.Builder
 	var first []string // the keywords that the statement begins with
 	depth := 0
 	end := func() {
 		if len(first) > 0 {
-			out = append(out, strings.TrimSpace(text.String()))
+			out = append(out, strings.Trim(text.String(), blanks))
 		}
 		text.Reset()
 		first, depth = nil, 0
@@ -140,11 +142,11 @@ func trigger(first []string) bool {
 	return false
 }
 
-// toSQLite translates the types in a CREATE TABLE or ALTER TABLE, and makes
+// ToSQLite translates the types in a CREATE TABLE or ALTER TABLE, and makes
 // the table STRICT, so that SQLite refuses a value of the wrong type as
 // PostgreSQL does. A type that STRICT does not know is an error there, which
 // is what the house wants: times are BIGINT, and booleans too.
-func toSQLite(q string) string {
+func ToSQLite(q string) string {
 	ws := words(q)
 	var first []string
 	for _, w := range ws {

@@ -1,4 +1,4 @@
-package sqldb
+package sqltext
 
 import (
 	"slices"
@@ -23,7 +23,7 @@ func TestSplit(t *testing.T) {
 		"BEGIN; SELECT 1; END": {"BEGIN", "SELECT 1", "END"},
 		"SELECT 'open; string": {"SELECT 'open; string"},
 	} {
-		if got := split(text); !slices.Equal(got, want) {
+		if got := Split(text); !slices.Equal(got, want) {
 			t.Errorf("%q: %q", text, got)
 		}
 	}
@@ -38,7 +38,7 @@ func TestToSQLite(t *testing.T) {
 		"CREATE INDEX i ON t (bigint)":                                                    "CREATE INDEX i ON t (bigint)",
 		"SELECT CAST(1 AS BIGINT)":                                                        "SELECT CAST(1 AS BIGINT)",
 	} {
-		if got := toSQLite(text); got != want {
+		if got := ToSQLite(text); got != want {
 			t.Errorf("%q:\n got %q\nwant %q", text, got, want)
 		}
 	}
@@ -58,11 +58,11 @@ func FuzzSplit(f *testing.F) {
 		if all.String() != text {
 			t.Fatalf("words of %q make %q", text, all.String())
 		}
-		for _, q := range split(text) {
-			if again := split(q); len(again) != 1 || again[0] != q {
+		for _, q := range Split(text) {
+			if again := Split(q); len(again) != 1 || again[0] != q {
 				t.Fatalf("%q splits into %q", q, again)
 			}
 		}
-		toSQLite(text)
+		ToSQLite(text)
 	})
 }
