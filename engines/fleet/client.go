@@ -124,8 +124,11 @@ func (c *Client) Send(ctx context.Context, report []byte) (Answer, error) {
 		return Answer{}, refusal(res, body)
 	}
 	var a Answer
-	if err := json.Unmarshal(body, &a); err != nil || a.Status == "" {
-		return Answer{}, fmt.Errorf("send a report: the answer is not one: %w", err)
+	if err := json.Unmarshal(body, &a); err != nil {
+		return Answer{}, fmt.Errorf("send a report: read the answer: %w", err)
+	}
+	if a.Status == "" {
+		return Answer{}, errs.New(errs.Internal, "send a report: the answer does not say whether it is stored")
 	}
 	return a, nil
 }

@@ -156,6 +156,7 @@ type incoming struct {
 	severity int64
 	slots    int64
 	empty    int64
+	codes    []string // of the faults
 	inserted bool
 	other    bool // the id stands for other content
 }
@@ -228,6 +229,7 @@ func (s *System) row(r *Report, now time.Time) (row *incoming, clockOff bool) {
 	}
 	for _, f := range r.Faults {
 		row.severity = max(row.severity, int64(rank(f.Severity)))
+		row.codes = append(row.codes, f.Code)
 	}
 	text, err := json.Marshal(b)
 	if err != nil { // numbers, checked texts and times of our era always can
@@ -277,17 +279,7 @@ func (s *System) tell(ctx context.Context, m fleet.Machine, city City, rows []*i
 		return
 	}
 	s.announce(ctx, subjectReported, Reported{m.ID, city.Name, stored, now.UTC()})
-	if newest.faults == 0 {
-		return
+	if newest.faults > 0 {
+		s.announce(ctx, subjectFaulty, Faulty{m.ID, city.Name, newest.id, newest.codes, now.UTC()})
 	}
-	var b body
-	if err := json.Unmarshal([]byte(newest.body), &b); err != nil {
-		s.n.Log.Error("a report that was just written cannot be read", "machine", m.ID, "report", newest.id, "error", err)
-		return
-	}
-	f := Faulty{Machine: m.ID, City: city.Name, Report: newest.id, At: now.UTC()}
-	for _, fault := range b.Faults {
-		f.Codes = append(f.Codes, fault.Code)
-	}
-	s.announce(ctx, subjectFaulty, f)
 }

@@ -1,0 +1,118 @@
+package vending
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"plumb/base/errs"
+)
+
+// FuzzReport: whatever a machine sends is either refused with a reason, or reads
+// back as what is kept of it.
+func FuzzReport(f *testing.F) {
+	f.Add(fullReport("r-1"))
+	for _, s := range []string{"", "{}", "null", "[]", `{"report_id":"x","slots":null}`, `{"report_id":"x","taken_at":"0000-01-01T00:00:00Z","slots":[{}]}`,
+		`{"report_id":"x","slots":[{"slot":"A","sku":"c","remaining":1e99,"capacity":10}]}`, `{"report_id":"\ud800","slots":[]}`, "{\"report_id\":\"\xff\"}", strings.Repeat("[", 100)} {
+		f.Add([]byte(s))
+	}
+	s := &System{c: Defaults()}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, err := decodeReport(text)
+		if err == nil {
+			err = r.check()
+		}
+		if err != nil {
+			if !errs.Is(err, errs.Invalid) || errs.Message(err) == "" || !utf8.ValidString(err.Error()) {
+				t.Fatalf("%q: %v", text, err)
+			}
+			return
+		}
+		row, _ := s.row(&r, noon)
+		var back body
+		if err := json.Unmarshal([]byte(row.body), &back); err != nil {
+			t.Fatalf("%q is kept as %s: %v", text, row.body, err)
+		}
+		if len(back.Slots) != len(r.Slots) || len(back.Faults) != len(r.Faults) || strings.ContainsRune(row.body, 0) || !utf8.ValidString(row.body) {
+			t.Fatalf("%q is kept as %s", text, row.body)
+		}
+		again, _ := s.row(&Report{ID: r.ID, Taken: r.Taken, Slots: back.Slots, Faults: back.Faults}, noon)
+		if again.body != row.body {
+			t.Fatalf("%s reads back as %s", row.body, again.body)
+		}
+	})
+}
+
+// FuzzCSV: each line is told with its number, in order, whatever the file holds.
+func FuzzCSV(f *testing.F) {
+	for _, s := range []string{"id,city\nm-1,Berlin\n", "\ufeffid;city\nx;y\n", "id,city,lat,lon\na,b,1,2\n\"", "id,city\n\"a\nb\",c\n", "city,id\r\n,\r\n", "id,city\n\x00,\xff\n", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		rows, err := openCSV(strings.NewReader(text))
+		if err != nil {
+			if !errs.Is(err, errs.Invalid) || !utf8.ValidString(errs.Message(err)) {
+				t.Fatal(err)
+			}
+			return
+		}
+		last := 1
+		for {
+			row, err := rows.next()
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if row.out.Line <= last {
+				t.Fatalf("line %d after line %d", row.out.Line, last)
+			}
+			last = row.out.Line
+			if row.out.Err != nil && (!errs.Is(row.out.Err, errs.Invalid) || !utf8.ValidString(row.out.Why())) {
+				t.Fatal(row.out.Err)
+			}
+		}
+	})
+}
+
+// FuzzCursor: no cursor reaches the database as anything but a place in a list.
+func FuzzCursor(f *testing.F) {
+	f.Add("", true)
+	f.Add(cursor(Filter{}, Machine{ID: "m-1"}), false)
+	f.Add("AAAA", true)
+	f.Fuzz(func(t *testing.T, text string, late bool) {
+		q, args, err := Filter{Cursor: text, Late: late, Limit: 1}.query(noon)
+		if err != nil {
+			if !errs.Is(err, errs.Invalid) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if strings.Count(q, "$") != len(args) {
+			t.Fatalf("%s has %d arguments", q, len(args))
+		}
+	})
+}
+
+func TestLinesOfABatchNeverStopEachOther(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		token := h.enrol("m-1")
+		text := "null\n[]\n{\"report_id\":\"\xff\"}\n" + strings.Repeat("[", 1000) + "\n" + ndjson(h.report("good"))
+		l := lines(t, h.call("POST", reportsPath, token, text, "Content-Type", "application/x-ndjson"))
+		if len(l) != 5 || l[4].Status != "stored" {
+			t.Fatalf("%+v", l)
+		}
+		for _, r := range l[:4] {
+			if r.Status != "invalid" || r.Detail == "" {
+				t.Errorf("%+v", r)
+			}
+		}
+		if _, err := h.Machine(context.Background(), "m-1"); err != nil {
+			t.Error(err)
+		}
+	})
+}
