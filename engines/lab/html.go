@@ -19,6 +19,7 @@ func HTML(report *Report) ([]byte, error) {
 		"rows":     Rows,
 		"quantity": quantity,
 		"pictures": Pictures,
+		"swept":    Swept,
 		"style":    func() template.CSS { return template.CSS(chart.Style) },
 	}).Parse(page)
 	if err != nil {

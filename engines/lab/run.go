@@ -25,6 +25,7 @@ type Options struct {
 	EventsDir string   // where raw events go; empty: nowhere
 	Progress  string   // "ndjson": lines on stderr; "": a bar on a terminal; "none"
 	KeepDir   string   // where results are kept, DATA/prove; empty: nowhere
+	TreeDir   string   // the project's root, to bring results into; empty: don't
 	Version   string   // of plumb
 }
 
@@ -216,9 +217,18 @@ func deliver(report *Report, o Options, stdout io.Writer) error {
 			return fmt.Errorf("write the report: %w", err)
 		}
 	}
-	if o.KeepDir != "" {
-		for _, r := range report.Results {
-			if err := keep(o.KeepDir, report, r); err != nil {
+	for _, r := range report.Results {
+		if r.Error != "" {
+			continue // a run that could not be measured is not kept
+		}
+		if o.KeepDir != "" {
+			name := report.At.Format("20060102T150405Z") + "-" + r.Mode + ".json"
+			if err := keep(filepath.Join(o.KeepDir, r.System, r.Experiment), name, report, r); err != nil {
+				return err
+			}
+		}
+		if o.TreeDir != "" {
+			if err := keep(filepath.Join(o.TreeDir, "systems", r.System, "prove", "results"), r.Experiment+".json", report, r); err != nil {
 				return err
 			}
 		}
@@ -226,27 +236,22 @@ func deliver(report *Report, o Options, stdout io.Writer) error {
 	return nil
 }
 
-// keep writes one result as DIR/system/experiment/DATE-mode.json, whole or not
-// at all. A run that could not be measured is not kept.
-func keep(dir string, report *Report, r *Result) error {
-	if r.Error != "" {
-		return nil
-	}
+// keep writes one result into a folder as a report of its own, whole or not at all.
+func keep(into, name string, report *Report, r *Result) error {
 	one := *report
 	one.Results = []*Result{r}
 	data, err := json.MarshalIndent(one, "", "  ")
+	if err == nil {
+		err = os.MkdirAll(into, 0o755)
+	}
+	path := filepath.Join(into, name)
+	if err == nil {
+		err = os.WriteFile(path+".tmp", append(data, '\n'), 0o644)
+	}
+	if err == nil {
+		err = os.Rename(path+".tmp", path)
+	}
 	if err != nil {
-		return fmt.Errorf("keep the result of %s: %w", r.Experiment, err)
-	}
-	into := filepath.Join(dir, r.System, r.Experiment)
-	if err := os.MkdirAll(into, 0o755); err != nil {
-		return fmt.Errorf("keep the result of %s: %w", r.Experiment, err)
-	}
-	name := filepath.Join(into, report.At.Format("20060102T150405Z")+"-"+r.Mode+".json")
-	if err := os.WriteFile(name+".tmp", append(data, '\n'), 0o644); err != nil {
-		return fmt.Errorf("keep the result of %s: %w", r.Experiment, err)
-	}
-	if err := os.Rename(name+".tmp", name); err != nil {
 		return fmt.Errorf("keep the result of %s: %w", r.Experiment, err)
 	}
 	return nil

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"plumb/engines/chart"
 )
 
 // fake is an experiment whose designs score as told.
@@ -156,7 +158,7 @@ func TestTroubleIsTold(t *testing.T) {
 func TestEventsProgressAndKeeping(t *testing.T) {
 	dir := t.TempDir()
 	events, kept := filepath.Join(dir, "events"), filepath.Join(dir, "prove")
-	exit, _, errs := runIt(t, Options{EventsDir: events, KeepDir: kept, Progress: "ndjson", HTML: filepath.Join(dir, "r.html"), Full: true}, fake("calm", 10, 0))
+	exit, _, errs := runIt(t, Options{EventsDir: events, KeepDir: kept, TreeDir: dir, Progress: "ndjson", HTML: filepath.Join(dir, "r.html"), Full: true}, fake("calm", 10, 0))
 	if exit != ExitHolds {
 		t.Fatal(exit, errs)
 	}
@@ -182,6 +184,9 @@ func TestEventsProgressAndKeeping(t *testing.T) {
 	rs, err := LoadResults(os.DirFS(kept))
 	if err != nil || len(rs) != 1 || rs[0].Mode != "full" || rs[0].Seed != 1 {
 		t.Errorf("%v %+v", err, rs)
+	}
+	if one, err := LoadResults(os.DirFS(filepath.Join(dir, "systems/pond/prove/results"))); err != nil || len(one) != 1 || one[0].Experiment != "calm" {
+		t.Errorf("%v %+v", err, one)
 	}
 	if v, m, ok := rs.Figure("pond", "calm", "naive", "lost"); !ok || v != 10 || m.Unit != "frogs" {
 		t.Error(v, m, ok)
@@ -330,6 +335,27 @@ func TestSideBySideAndBreakEven(t *testing.T) {
 	}
 	if Median(nil) != 0 || Median([]float64{3, 1, 2}) != 2 || Median([]float64{4, 1}) != 2.5 {
 		t.Error("median")
+	}
+}
+
+// The picture follows the assumption with the most values, the rest held still.
+func TestSweptPicture(t *testing.T) {
+	r := pair(1, 2)
+	r.Pictures = []string{"x"}
+	if Swept(r) != nil {
+		t.Error("a picture of nothing")
+	}
+	for _, rain := range []float64{1, 10, 100} {
+		for _, wind := range []float64{0, 5} {
+			if wind == 0 || rain == 10 {
+				r.Sweep = append(r.Sweep, SweepPoint{map[string]float64{"rain_mm": rain, "wind": wind}, "old", map[string]float64{"x": rain}})
+			}
+		}
+	}
+	r.BreakEven = &BreakEven{"rain", 30, "rain_mm"}
+	lines, ok := Swept(r).(chart.Lines)
+	if !ok || lines.X.Label != "rain mm" || !lines.X.Log || len(lines.Series) != 1 || len(lines.Series[0].Points) != 3 || len(lines.MarksX) != 1 {
+		t.Errorf("%+v", lines)
 	}
 }
 

@@ -28,6 +28,7 @@ func Herd() lab.Experiment {
 		Question: "188,888 machines call one server at 00:00 and a batch reads their reports at 01:00. Which reports are in?",
 		Metrics: []lab.Metric{
 			{Name: "lost", Unit: "reports", Text: "not stored by 01:00", Better: "less"},
+			{Name: "lost_pct", Unit: "%", Text: "share not stored by 01:00", Better: "less"},
 			{Name: "lost_worst_pct", Unit: "%", Text: "not stored, worst of the sweep", Better: "less"},
 			{Name: "lost_tls_pct", Unit: "%", Text: "not stored, where refusing costs its TLS", Better: "less"},
 			{Name: "tries", Unit: "calls", Text: "calls a machine", Better: "less"},
@@ -53,7 +54,7 @@ func Herd() lab.Experiment {
 			{ID: "recovery-textbook", Text: "less than a tenth of the bounded queue's", Design: "built", Metric: "recovery_tries", Op: "<",
 				Than: &lab.Than{Design: "textbook", Metric: "recovery_tries", Times: 0.1}},
 		},
-		Picture: []string{"lost", "peak_arrivals_per_s", "tries", "recovery_tries"},
+		Picture: []string{"lost_pct", "peak_arrivals_per_s", "tries", "recovery_tries"},
 		Target:  targetHelp,
 		Run:     runHerd,
 	}
@@ -156,6 +157,7 @@ func (h *herd) headline(ctx context.Context) error {
 	}
 	for name, out := range outs {
 		out.record(h.rows[name])
+		h.rows[name].Set("lost_pct", 100*out.lostShare(h.w))
 	}
 	if found {
 		h.b.BreakEven(fmt.Sprintf("at %s reports/s and clocks %s off, midnight on one server loses reports from a fleet of", units.Short(h.w.capacity), h.w.spread), float64(breaks), "machines")
@@ -191,50 +193,50 @@ func (h *herd) sweep(ctx context.Context) error {
 	if h.b.Full || h.b.Sweep {
 		scale, spreads = 1, []time.Duration{2 * time.Second, 30 * time.Second, 5 * time.Minute}
 	}
-	var sims []*sim
-	add := func(d design, w world) {
-		w.machines, w.capacity = w.machines/scale, w.capacity/float64(scale)
-		sims = append(sims, &sim{w: w, d: d})
-	}
-	designs := []design{midnight, bounded, window}
-	for _, d := range designs { // first: what a refusal's TLS does
+	var worlds []world
+	vary := func(change func(w *world)) {
 		w := h.w
-		w.refusal = h.cost.refusal()
-		add(d, w)
+		change(&w)
+		worlds = append(worlds, w)
 	}
+	vary(func(w *world) { w.refusal = h.cost.refusal() }) // first: see below
 	for _, tries := range []int{1, 5, 0} {
 		for _, spread := range spreads {
 			for _, c := range []float64{200, 2000} {
-				for _, d := range designs {
-					w := h.w
-					w.tries, w.spread, w.capacity = tries, spread, c
-					add(d, w)
-				}
+				vary(func(w *world) { w.tries, w.spread, w.capacity = tries, spread, c })
 			}
 		}
 	}
-	for _, waste := range []float64{0, 1} { // and what midnight's dead calls do
-		w := h.w
-		w.abandoned = waste
-		add(midnight, w)
+	for _, n := range []int{1000, 5000, 10_000, 20_000, 50_000, 100_000, fleetSize} {
+		vary(func(w *world) { w.machines = n })
+	}
+	vary(func(w *world) { w.abandoned = 0 })
+	designs := []design{midnight, bounded, window}
+	var sims []*sim
+	for _, w := range worlds {
+		w.machines, w.capacity = w.machines/scale, w.capacity/float64(scale)
+		for _, d := range designs {
+			sims = append(sims, &sim{w: w, d: d})
+		}
 	}
 	if err := h.all(ctx, 0.65, 0.85, "sweep", sims); err != nil {
 		return err
 	}
 	worst := map[string]float64{}
 	for i, s := range sims {
-		pct := 100 * s.out.lostShare(s.w)
+		w, pct := worlds[i/len(designs)], 100*s.out.lostShare(s.w)
 		if i < len(designs) {
 			h.rows[s.d.name].Set("lost_tls_pct", pct)
 		} else {
 			worst[s.d.name] = max(worst[s.d.name], pct)
 		}
-		h.b.Point(map[string]float64{"machines": float64(s.w.machines), "capacity_per_s": s.w.capacity, "tries": float64(s.w.tries),
-			"clock_spread_s": s.w.spread.Seconds(), "abandoned_cost": s.w.abandoned, "refusal_cost": s.w.refusal}, s.d.name,
-			map[string]float64{"lost_pct": pct, "tries": s.out.tries, "peak_arrivals_per_s": float64(s.out.peak), "wasted_pct": 100 * s.out.wasted})
+		// The shares are those of the whole fleet, and so it stands in the point.
+		h.b.Point(map[string]float64{"machines": float64(w.machines), "capacity_per_s": w.capacity, "tries": float64(w.tries),
+			"clock_spread_s": w.spread.Seconds(), "abandoned_cost": w.abandoned, "refusal_cost": w.refusal}, s.d.name,
+			map[string]float64{"lost_pct": pct, "tries": s.out.tries, "peak_arrivals_per_s": float64(s.out.peak * scale), "wasted_pct": 100 * s.out.wasted})
 	}
-	for _, name := range slices.Sorted(maps.Keys(worst)) {
-		h.rows[name].Set("lost_worst_pct", worst[name])
+	for _, d := range designs {
+		h.rows[d.name].Set("lost_worst_pct", worst[d.name])
 	}
 	return nil
 }

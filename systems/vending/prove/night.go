@@ -67,6 +67,9 @@ type outcome struct {
 	p99    time.Duration
 }
 
+// lostShare is the share of the fleet that is not stored in time.
+func (o outcome) lostShare(w world) float64 { return float64(o.lost) / float64(w.machines) }
+
 // record writes what the night came to into a design's row.
 func (o outcome) record(d *lab.Design) {
 	d.Set("lost", float64(o.lost)).Set("tries", o.tries).Set("peak_arrivals_per_s", float64(o.peak)).Set("wasted_pct", 100*o.wasted).Set("wait_p99_s", o.p99.Seconds())
@@ -74,8 +77,6 @@ func (o outcome) record(d *lab.Design) {
 		d.Set("done_s", o.done.Seconds())
 	}
 }
-
-func (o outcome) lostShare(w world) float64 { return float64(o.lost) / float64(w.machines) }
 
 // call is an event: a machine calls, unless its report is stored; or, with try
 // set, it loses patience with that try.
