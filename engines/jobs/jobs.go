@@ -78,10 +78,13 @@ type Config struct {
 	// Workers is how many jobs without a Max of their own run at once: 8
 	// when 0. A negative number adds jobs and runs none.
 	Workers int
-	// Poll is how soon a job is seen at the latest: 100 ms when 0.
+	// Poll is how soon a job is seen at the latest: 100 ms when 0, and 1 s on
+	// PostgreSQL, which tells of new ones besides.
 	Poll time.Duration
-	// RescueAfter is added to no timeout: a job that ran this long in a
-	// process that is gone is tried again. 90 s when 0; above a minute.
+	// RescueAfter is when a job that still runs is taken for one of a dead
+	// process and tried again: 90 s when 0. A kind with a longer Timeout is
+	// given that. PostgreSQL only looks every 30 s; on SQLite the next start
+	// takes up such jobs at once.
 	RescueAfter time.Duration
 	// Clock dates the jobs: the system's when nil.
 	Clock clock.Clock
@@ -116,7 +119,12 @@ func Open(ctx context.Context, db *sqldb.DB, c Config) (*Queue, error) {
 	}
 	c.Log = slog.New(quiet{c.Log.Handler()})
 	c.Workers = cmp.Or(c.Workers, 8)
-	c.Poll = cmp.Or(c.Poll, 100*time.Millisecond)
+	if c.Poll == 0 {
+		c.Poll = 100 * time.Millisecond
+		if db.Postgres() {
+			c.Poll = time.Second
+		}
+	}
 	c.RescueAfter = cmp.Or(c.RescueAfter, 90*time.Second)
 	if err := tables(ctx, db, c.Log); err != nil {
 		return nil, fmt.Errorf("open the jobs: %w", err)

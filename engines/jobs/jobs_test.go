@@ -310,6 +310,31 @@ func TestMaxHoldsAndStopDrains(t *testing.T) {
 	})
 }
 
+func TestAJobThatDrainsMayAddAnother(t *testing.T) {
+	sqldbtest.EachWith(t, sqldb.Options{}, func(t *testing.T, db *sqldb.DB) {
+		running, stopping := make(chan bool), make(chan bool)
+		var q *Queue
+		q = open(t, db, Config{},
+			Work{Kind: "test.first", Run: func(ctx context.Context, _ []byte) error {
+				running <- true
+				<-stopping
+				time.Sleep(100 * time.Millisecond) // Stop has begun by then
+				return db.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return q.Add(ctx, tx, "test.next", nil) })
+			}},
+			Work{Kind: "test.next", Run: func(context.Context, []byte) error { return nil }})
+		add(t, db, q, "test.first", nil)
+		must(t, q.Start(bg))
+		<-running
+		close(stopping)
+		must(t, q.Stop(bg))
+		counts, err := q.Counts(bg)
+		want := []Count{{"test.first", "completed", 1}, {"test.next", "available", 1}}
+		if err != nil || !slices.Equal(counts, want) {
+			t.Errorf("%v, %v", counts, err)
+		}
+	})
+}
+
 func TestStopEndsWhatDoesNotDrain(t *testing.T) {
 	sqldbtest.EachWith(t, sqldb.Options{}, func(t *testing.T, db *sqldb.DB) {
 		running := make(chan bool, 1)

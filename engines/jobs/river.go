@@ -182,11 +182,12 @@ func (q *Queue) Start(ctx context.Context) error {
 // at the next start.
 func (q *Queue) Stop(ctx context.Context) error {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.runs {
+	ran := q.runs
+	q.runs = false
+	q.mu.Unlock() // the jobs that drain may add others
+	if !ran {
 		return nil
 	}
-	q.runs = false
 	if q.client().Stop(ctx) == nil {
 		return nil
 	}

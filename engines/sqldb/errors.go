@@ -49,6 +49,20 @@ const (
 	sqliteIOErrShmSize     = 4874 // the WAL's index could not grow: full
 )
 
+// driverError is an error that a driver returned. An io.EOF in it is a lost
+// connection; in a fn's own error it may be anything.
+type driverError struct{ error }
+
+func (e driverError) Unwrap() error { return e.error }
+
+// fromDriver wraps err, unless it is nil.
+func fromDriver(err error) error {
+	if err == nil {
+		return nil
+	}
+	return driverError{err}
+}
+
 // IsUnique says whether err is a unique or primary key that stands already.
 // The statement has spoilt its transaction: where a duplicate is expected,
 // write INSERT ... ON CONFLICT DO NOTHING and look at the rows affected.
@@ -99,6 +113,9 @@ func IsAway(err error) bool {
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) {
 		return true
+	}
+	if !errors.As(err, new(driverError)) {
+		return false
 	}
 	var network net.Error // context.DeadlineExceeded is one
 	return errors.As(err, &network) && !isContext(err) ||

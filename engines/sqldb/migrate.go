@@ -50,7 +50,7 @@ func (db *DB) Migrate(ctx context.Context, name string, schema fs.FS) error {
 		// holder did, not the snapshot from before.
 		err = pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(pg pgx.Tx) error {
 			if _, err := pg.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
-				return err
+				return fromDriver(err)
 			}
 			return call(ctx, &Tx{pg: pg}, fn)
 		})

@@ -57,9 +57,10 @@ type valuesOf struct {
 
 func (v valuesOf) Value(key any) any { return v.values.Value(key) }
 
-// Fail marks the transaction as spoilt by err, for who ran statements on the
-// unwrapped one.
+// Fail marks the transaction as spoilt by a driver's error and returns it,
+// for who ran statements on the unwrapped one.
 func (t *Tx) Fail(err error) error {
+	err = driverError{err}
 	if t.failed == nil {
 		t.failed = err
 	}
@@ -206,7 +207,7 @@ func (r *Rows) Err() error {
 		err = r.sq.Err()
 	}
 	if err != nil && !r.open() {
-		r.tx.Fail(err)
+		err = r.tx.Fail(err)
 	}
 	return err
 }
