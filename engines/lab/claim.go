@@ -191,8 +191,8 @@ func listed(promises []string) string {
 // "194 s" so that it can be compared by eye with the value claimed.
 func quantity(v float64, unit string) string {
 	s := units.Short(v)
-	if v == math.Trunc(v) && math.Abs(v) < 1e7 {
-		s = units.Count(int64(v))
+	if a := math.Abs(v); a < 1e7 && (a >= 1000 || v == math.Trunc(v)) {
+		s = units.Count(int64(math.Round(v)))
 	}
 	if unit == "" {
 		return s

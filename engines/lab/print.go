@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -65,7 +66,7 @@ func Rows(r *Result) []Row {
 	var rows []Row
 	for _, m := range r.Units {
 		row := Row{Metric: m, Head: m.Text}
-		if m.Unit != "" && !strings.Contains(m.Text, m.Unit) {
+		if m.Unit != "" && !slices.Contains(strings.Fields(m.Text), m.Unit) {
 			row.Head += " (" + m.Unit + ")"
 		}
 		measured := false

@@ -137,7 +137,7 @@ func TestSameSeedSameWorkload(t *testing.T) {
 		}
 		return s
 	}
-	if draw(1) != draw(1) || draw(1) == draw(2) {
+	if a, b, other := draw(1), draw(1), draw(2); a != b || a == other {
 		t.Error("the workload does not follow its seed")
 	}
 }

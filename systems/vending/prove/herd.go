@@ -73,8 +73,8 @@ func runHerd(ctx context.Context, b *lab.Bench) error {
 		"a call whose machine has hung up costs %.0f%% of a report, and one that is refused %.0f%%.",
 		units.Short(cost.Reports), runtime.NumCPU(), 100*cost.abandoned(), 100*cost.refusal())
 	b.Note("The same for all: endless tries, %s of patience, %s between tries where the server names no time, clocks up to %s off, at most %s of work waiting where a queue is bounded. "+
-		"A refusal is taken to cost nothing, which flatters the bounded queue most; the row with TLS counts it.", giveUp, fixedRetry, w.spread, queueBound)
-	b.Note("Window and slots spread the fleet over %s, so that late clocks and second tries are in before the batch.", reportWindow)
+		"A refusal is taken to cost nothing, which flatters the bounded queue most; the row with TLS counts it.", units.Duration(giveUp), units.Duration(fixedRetry), units.Duration(w.spread), units.Duration(queueBound))
+	b.Note("Window and slots spread the fleet over %s, so that late clocks and second tries are in before the batch.", units.Duration(reportWindow))
 
 	designs := []design{midnight, bounded, window}
 	rows := map[string]*lab.Design{}
@@ -160,7 +160,7 @@ func (h *herd) headline(ctx context.Context) error {
 		h.rows[name].Set("lost_pct", 100*out.lostShare(h.w))
 	}
 	if found {
-		h.b.BreakEven(fmt.Sprintf("at %s reports/s and clocks %s off, midnight on one server loses reports from a fleet of", units.Short(h.w.capacity), h.w.spread), float64(breaks), "machines")
+		h.b.BreakEven(fmt.Sprintf("at %s reports/s and clocks %s off, midnight on one server loses reports from a fleet of", units.Short(h.w.capacity), units.Duration(h.w.spread)), float64(breaks), "machines")
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"plumb/base/units"
 	"plumb/engines/fleet"
 	"plumb/engines/fleet/slots"
 	"plumb/engines/lab"
@@ -84,7 +85,7 @@ func runSockets(ctx context.Context, b *lab.Bench) error {
 		spread = min(spread, 5*time.Second)
 	}
 	b.Note("%d machines, each call on a new TLS connection; machines and server share this computer's processors, so that its figures show the shape and not the scale. "+
-		"The window is %.1f s instead of %.0f min, and the bounded queue a quarter second of work instead of %s.", machines, spread.Seconds(), reportWindow.Minutes(), queueBound)
+		"The window is %.1f s instead of %.0f min, and the bounded queue a quarter second of work instead of %s.", machines, spread.Seconds(), reportWindow.Minutes(), units.Duration(queueBound))
 	if _, err := run(0.3, crowd{"window and slots", lab.Built, "Spread over the window by their ids; the machines' and the server's own code.", narrow, spread, true}); err != nil {
 		return err
 	}
