@@ -16,6 +16,7 @@ import (
 	"plumb/engines/bus"
 	"plumb/engines/fleet"
 	"plumb/engines/jobs"
+	"plumb/engines/once"
 	"plumb/engines/sqldb"
 )
 
@@ -32,6 +33,7 @@ type engines struct {
 	bus      bus.Bus
 	accounts *accounts.Accounts
 	jobs     *jobs.Queue
+	once     *once.Once
 	fleet    *fleet.Fleet
 
 	closers []func() error // in opening order
@@ -46,8 +48,8 @@ func openEngines(ctx context.Context, cfg Config, folder *Folder, log *slog.Logg
 			err = errors.Join(err, e.close())
 		}
 	}()
-	// Both modes fail at start, not at the first request, where a key is unreadable.
-	if _, err := folder.Key(cfg.KeyFile); err != nil {
+	key, err := folder.Key(cfg.KeyFile)
+	if err != nil {
 		return e, err
 	}
 	dbURL, blobURL := "sqlite:"+filepath.Join(folder.Path, "plumb.db"), "dir:"+filepath.Join(folder.Path, "blobs")
@@ -79,6 +81,9 @@ func openEngines(ctx context.Context, cfg Config, folder *Folder, log *slog.Logg
 	}
 	if e.jobs, err = jobs.Open(ctx, e.db, jobs.Config{Log: log, Clock: e.clock, Poll: jobPoll}); err != nil {
 		return e, fmt.Errorf("open the jobs: %w", err)
+	}
+	if e.once, err = once.New(ctx, e.db, key); err != nil {
+		return e, fmt.Errorf("open the kept answers: %w", err)
 	}
 	if e.fleet, err = fleet.Open(ctx, fleet.Needs{DB: e.db, Bus: e.bus, Clock: e.clock, Log: log}); err != nil {
 		return e, fmt.Errorf("open the fleet: %w", err)

@@ -73,6 +73,9 @@ func build(ctx context.Context, cfg Config, list []room, e *engines, log *slog.L
 	if err != nil {
 		return nil, err
 	}
+	if err := e.jobs.Register(e.once.Work(e.clock)); err != nil {
+		return nil, fmt.Errorf("work of the engines: %w", err)
+	}
 	for _, f := range faces {
 		for _, c := range f.Collect {
 			if err := registry.Register(c); err != nil {

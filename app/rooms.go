@@ -26,7 +26,7 @@ func rooms() []room {
 	return []room{
 		{"vending", func(ctx context.Context, e *engines, shell web.Shell, cfg Config, url string) (face.Face, error) {
 			s, err := vending.New(ctx, vending.Needs{
-				DB: e.db, Fleet: e.fleet, Bus: e.bus, Clock: e.clock, Log: e.log, Shell: shell, URL: url,
+				DB: e.db, Fleet: e.fleet, Once: e.once, Bus: e.bus, Clock: e.clock, Log: e.log, Shell: shell, URL: url,
 			}, cfg.Vending)
 			if err != nil {
 				return face.Face{}, err

@@ -149,29 +149,26 @@ func (f *Fleet) NewCode(ctx context.Context, tx *sqldb.Tx, realm, id, code strin
 }
 
 // Redeem changes a code of the realm for token, a fresh ids.Token, which takes
-// the place of any earlier one. The same Unknown error answers codes that never
-// were, are used, or have expired.
-func (f *Fleet) Redeem(ctx context.Context, realm, code, token string) (Machine, error) {
+// the place of any earlier one, in the caller's transaction; Changed must follow
+// the commit. The same Unknown error answers codes that never were, are used, or
+// have expired.
+func (f *Fleet) Redeem(ctx context.Context, tx *sqldb.Tx, realm, code, token string) (Machine, error) {
 	now := f.n.Clock.Now().UnixMicro()
 	m := Machine{Realm: realm}
-	err := f.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		err := tx.QueryRow(ctx, redeemSQL, hash(plain(code)), realm, now).Scan(&m.ID)
-		if err == sqldb.ErrNoRows {
-			return errs.New(errs.Unknown, "this code is not good: it may be used or have expired; ask for a new one")
-		}
-		if err != nil {
-			return fmt.Errorf("redeem a code: %w", err)
-		}
-		err = tx.QueryRow(ctx, setTokenSQL, realm, m.ID, hash(token)).Scan(&m.Cohort)
-		if err == sqldb.ErrNoRows {
-			return errs.New(errs.Denied, "machine %s is revoked", m.ID)
-		}
-		return err
-	})
-	if err != nil {
-		return Machine{}, err
+	err := tx.QueryRow(ctx, redeemSQL, hash(plain(code)), realm, now).Scan(&m.ID)
+	if err == sqldb.ErrNoRows {
+		return Machine{}, errs.New(errs.Unknown, "this code is not good: it may be used or have expired; ask for a new one")
 	}
-	f.Changed(ctx, m.Realm, m.ID) // its old token, if it had one, is over
+	if err != nil {
+		return Machine{}, fmt.Errorf("redeem a code: %w", err)
+	}
+	err = tx.QueryRow(ctx, setTokenSQL, realm, m.ID, hash(token)).Scan(&m.Cohort)
+	if err == sqldb.ErrNoRows {
+		return Machine{}, errs.New(errs.Denied, "machine %s is revoked", m.ID)
+	}
+	if err != nil {
+		return Machine{}, fmt.Errorf("redeem a code of machine %s: %w", m.ID, err)
+	}
 	return m, nil
 }
 

@@ -54,13 +54,21 @@ const (
 var schema embed.FS
 
 // Once keeps answers. It is safe for concurrent use.
-type Once struct{ db *sqldb.DB }
+type Once struct {
+	db     *sqldb.DB
+	sealer *sealer
+}
 
-// New returns a keeper of answers in db. Migrate makes its table.
-func New(db *sqldb.DB) *Once { return &Once{db} }
-
-// Migrate brings the table up to date.
-func (o *Once) Migrate(ctx context.Context) error { return o.db.Migrate(ctx, "once", schema) }
+// New returns a keeper of answers in db, and brings its table up to date. The
+// answers are encrypted under a key derived from houseKey (32 random bytes, the
+// same in every process).
+func New(ctx context.Context, db *sqldb.DB, houseKey []byte) (*Once, error) {
+	s, err := newSealer(houseKey)
+	if err != nil {
+		return nil, err
+	}
+	return &Once{db, s}, db.Migrate(ctx, "once", schema)
+}
 
 // Answer is what the effect answered, now or when the key came first.
 type Answer struct {
@@ -94,7 +102,7 @@ func (o *Once) Do(ctx context.Context, tx *sqldb.Tx, scope, key string, body []b
 		return Answer{}, fmt.Errorf("claim the key %s: %w", key, err)
 	}
 	if n == 0 {
-		a, expired, err := kept(ctx, tx, scope, key, sum[:], now)
+		a, expired, err := o.kept(ctx, tx, scope, key, sum[:], now)
 		if err != nil || !expired {
 			return a, err
 		}
@@ -102,11 +110,11 @@ func (o *Once) Do(ctx context.Context, tx *sqldb.Tx, scope, key string, body []b
 			return Answer{}, fmt.Errorf("claim the key %s again: %w", key, err)
 		}
 	}
-	return run(ctx, tx, scope, key, effect)
+	return o.run(ctx, tx, scope, key, effect)
 }
 
 // run lets the effect happen and keeps its answer.
-func run(ctx context.Context, tx *sqldb.Tx, scope, key string, effect func() (int, []byte, error)) (Answer, error) {
+func (o *Once) run(ctx context.Context, tx *sqldb.Tx, scope, key string, effect func() (int, []byte, error)) (Answer, error) {
 	status, answer, err := effect()
 	if err != nil {
 		return Answer{}, err
@@ -114,17 +122,14 @@ func run(ctx context.Context, tx *sqldb.Tx, scope, key string, effect func() (in
 	if status < 200 || status > 599 || len(answer) > MaxAnswer {
 		return Answer{}, fmt.Errorf("once: an answer of status %d and %d bytes cannot be kept", status, len(answer))
 	}
-	if answer == nil {
-		answer = []byte{} // NULL otherwise
-	}
-	if _, err := tx.Exec(ctx, keepIt, scope, key, int64(status), answer); err != nil {
+	if _, err := tx.Exec(ctx, keepIt, scope, key, int64(status), o.sealer.seal(scope, key, answer)); err != nil {
 		return Answer{}, fmt.Errorf("keep the answer to %s: %w", key, err)
 	}
 	return Answer{Status: status, Body: answer}, nil
 }
 
 // kept returns the answer that stands under the key, or that it has expired.
-func kept(ctx context.Context, tx *sqldb.Tx, scope, key string, sum []byte, now time.Time) (a Answer, expired bool, err error) {
+func (o *Once) kept(ctx context.Context, tx *sqldb.Tx, scope, key string, sum []byte, now time.Time) (a Answer, expired bool, err error) {
 	var was []byte
 	var status, until int64
 	if err := tx.QueryRow(ctx, look, scope, key).Scan(&was, &status, &a.Body, &until); err != nil {
@@ -137,6 +142,9 @@ func kept(ctx context.Context, tx *sqldb.Tx, scope, key string, sum []byte, now 
 		return Answer{}, false, errs.New(errs.Conflict, "this idempotency key was used for another request: choose a new key")
 	case status == 0: // the effect asked for its own key
 		return Answer{}, false, fmt.Errorf("once: the key %s is used inside its own effect", key)
+	}
+	if a.Body, err = o.sealer.open(scope, key, a.Body); err != nil {
+		return Answer{}, false, err
 	}
 	a.Status, a.Repeated = int(status), true
 	return a, false, nil

@@ -37,8 +37,8 @@ func must(tb interface {
 
 func keeper(tb testing.TB, db *sqldb.DB) *Once {
 	tb.Helper()
-	o := New(db)
-	must(tb, o.Migrate(bg))
+	o, err := New(bg, db, make([]byte, 32))
+	must(tb, err)
 	must(tb, db.Write(bg, func(ctx context.Context, tx *sqldb.Tx) error {
 		_, err := tx.Exec(ctx, `CREATE TABLE effect (id TEXT NOT NULL, n BIGINT NOT NULL)`)
 		return err
@@ -286,8 +286,8 @@ func ExampleOnce_Do() {
 		return
 	}
 	defer db.Close()
-	o := New(db)
-	if err := o.Migrate(bg); err != nil {
+	o, err := New(bg, db, make([]byte, 32))
+	if err != nil {
 		fmt.Println(err)
 		return
 	}

@@ -3,11 +3,25 @@ package vending
 import (
 	"context"
 	"time"
+
+	"plumb/engines/once"
+	"plumb/engines/web"
 )
 
 // The wire types of machines, and the operations on them.
 
+// Retryable is the header of a request that may have to be sent again.
+type Retryable struct {
+	Key string `header:"Idempotency-Key" maxLength:"255" doc:"Chosen by the client, good for 24 hours: the same key with the same body gets the same answer and does nothing more"`
+}
+
+// request says whose key it is: a person's for themself, a stranger's for all.
+func (r Retryable) request(ctx context.Context) once.Request {
+	return once.Request{Scope: web.WhoIs(ctx).ID, Key: r.Key}
+}
+
 type machineIn struct {
+	Retryable
 	Body struct {
 		ID    string   `json:"id" minLength:"1" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$"`
 		City  string   `json:"city" minLength:"1" maxLength:"64" doc:"Defined here, or in the table of the world's large cities"`
@@ -30,7 +44,7 @@ func (e Enrolled) out() enrolledOut {
 
 func (s *System) postMachine(ctx context.Context, in *machineIn) (*answer[enrolledOut], error) {
 	b := in.Body
-	e, err := s.Enrol(ctx, NewMachine{ID: b.ID, City: b.City, Lat: b.Lat, Lon: b.Lon, Model: b.Model})
+	e, err := s.EnrolOnce(ctx, NewMachine{ID: b.ID, City: b.City, Lat: b.Lat, Lon: b.Lon, Model: b.Model}, in.request(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -38,13 +52,14 @@ func (s *System) postMachine(ctx context.Context, in *machineIn) (*answer[enroll
 }
 
 type enrolIn struct {
+	Retryable
 	Body struct {
 		Code string `json:"code" minLength:"1" maxLength:"64"`
 	}
 }
 
 func (s *System) postEnrol(ctx context.Context, in *enrolIn) (*answer[enrolledOut], error) {
-	e, err := s.Redeem(ctx, in.Body.Code)
+	e, err := s.Redeem(ctx, in.Body.Code, in.request(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -61,12 +76,17 @@ type codeOut struct {
 	Expires string `json:"expires_at" format:"date-time"`
 }
 
-func (s *System) postCode(ctx context.Context, in *idIn) (*answer[codeOut], error) {
-	code, expires, err := s.Code(ctx, in.ID)
+type codeIn struct {
+	Retryable
+	ID string `path:"id" maxLength:"64"`
+}
+
+func (s *System) postCode(ctx context.Context, in *codeIn) (*answer[codeOut], error) {
+	c, err := s.Code(ctx, in.ID, in.request(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return &answer[codeOut]{codeOut{in.ID, code, expires.UTC().Format(wireTime)}}, nil
+	return &answer[codeOut]{codeOut{in.ID, c.Code, c.Expires.UTC().Format(wireTime)}}, nil
 }
 
 func (s *System) deleteMachine(ctx context.Context, in *idIn) (*struct{}, error) {

@@ -18,6 +18,7 @@ import (
 	"plumb/base/errs"
 	"plumb/engines/bus"
 	"plumb/engines/fleet"
+	"plumb/engines/once"
 	"plumb/engines/sqldb"
 	"plumb/engines/sqldb/sqldbtest"
 	"plumb/engines/web"
@@ -81,7 +82,11 @@ func open(t testing.TB, db *sqldb.DB, change ...func(*Config)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.System, err = New(ctx, Needs{DB: db, Fleet: f, Bus: h.bus, Clock: h.clock, Log: log, Shell: h.shell, URL: "http://plumb.test"}, c)
+	kept, err := once.New(ctx, db, make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.System, err = New(ctx, Needs{DB: db, Fleet: f, Once: kept, Bus: h.bus, Clock: h.clock, Log: log, Shell: h.shell, URL: "http://plumb.test"}, c)
 	if err != nil {
 		t.Fatal(err)
 	}

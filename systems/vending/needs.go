@@ -8,6 +8,7 @@ import (
 	"plumb/base/clock"
 	"plumb/engines/bus"
 	"plumb/engines/fleet"
+	"plumb/engines/once"
 	"plumb/engines/sqldb"
 	"plumb/engines/web"
 )
@@ -16,6 +17,7 @@ import (
 type Needs struct {
 	DB    *sqldb.DB
 	Fleet *fleet.Fleet // identity and presence
+	Once  *once.Once   // answers to requests that come again
 	Bus   bus.Bus      // announcements: see events.go
 	Clock clock.Clock
 	Log   *slog.Logger

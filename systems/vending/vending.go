@@ -34,6 +34,7 @@ import (
 	"plumb/base/ids"
 	"plumb/engines/fleet"
 	"plumb/engines/fleet/slots"
+	"plumb/engines/once"
 	"plumb/engines/sqldb"
 )
 
@@ -127,6 +128,12 @@ type Enrolled struct {
 // that nobody defined and the table of the world's cities does not hold;
 // Conflict when the id is taken.
 func (s *System) Enrol(ctx context.Context, m NewMachine) (Enrolled, error) {
+	return s.EnrolOnce(ctx, m, once.Request{})
+}
+
+// EnrolOnce is Enrol for a request that may come again: the same key gets the
+// same token, where the first answer was lost on the line.
+func (s *System) EnrolOnce(ctx context.Context, m NewMachine, again once.Request) (Enrolled, error) {
 	var b bounds.Check
 	m.check(&b)
 	if err := b.Err("the machine is not valid"); err != nil {
@@ -139,14 +146,18 @@ func (s *System) Enrol(ctx context.Context, m NewMachine) (Enrolled, error) {
 	m.City = city.Name
 	token, now := ids.Token(), s.n.Clock.Now()
 	first := s.firstCall(m.ID, city, now)
-	err = s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		return s.add(ctx, tx, m, token, now, first)
+	var e Enrolled
+	err = s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+		e, err = once.Give(ctx, s.n.Once, tx, s.asked(again, "machines", m), func() (Enrolled, error) {
+			return Enrolled{m.ID, token, s.n.URL, first}, s.add(ctx, tx, m, token, now, first)
+		})
+		return err
 	})
 	if err != nil {
 		return Enrolled{}, fmt.Errorf("enrol machine %s: %w", m.ID, err)
 	}
 	s.tonight.forget()
-	return Enrolled{m.ID, token, s.n.URL, first}, nil
+	return e, nil
 }
 
 // add writes one machine, to the fleet and to the room.
@@ -157,33 +168,62 @@ func (s *System) add(ctx context.Context, tx *sqldb.Tx, m NewMachine, token stri
 	return s.store.add(ctx, tx, m, now, first)
 }
 
+// asked completes a request that may come again with what it asks for.
+func (s *System) asked(r once.Request, operation string, body any) once.Request {
+	r.Scope, r.Body, r.Now = realm+"."+operation+"/"+r.Scope, body, s.n.Clock.Now()
+	return r
+}
+
+// FreshCode is a one-time code and how long it is good.
+type FreshCode struct {
+	Code    string
+	Expires time.Time
+}
+
 // Code makes a one-time code with which the machine gets a new token; its
 // earlier codes end. Errors: NotFound; Denied when it is revoked.
-func (s *System) Code(ctx context.Context, id string) (code string, expires time.Time, err error) {
-	code = fleet.Code()
-	err = s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		expires, err = s.n.Fleet.NewCode(ctx, tx, realm, id, code)
+func (s *System) Code(ctx context.Context, id string, again once.Request) (FreshCode, error) {
+	var c FreshCode
+	code := fleet.Code()
+	err := s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+		c, err = once.Give(ctx, s.n.Once, tx, s.asked(again, "code", id), func() (FreshCode, error) {
+			expires, err := s.n.Fleet.NewCode(ctx, tx, realm, id, code)
+			return FreshCode{code, expires}, err
+		})
 		return err
 	})
 	if err != nil {
-		return "", time.Time{}, fmt.Errorf("new code for machine %s: %w", id, err)
+		return FreshCode{}, fmt.Errorf("new code for machine %s: %w", id, err)
 	}
-	return code, expires, nil
+	return c, nil
 }
 
 // Redeem changes a one-time code for a token. Errors: Unknown for a code that is
 // not good; Denied for a revoked machine.
-func (s *System) Redeem(ctx context.Context, code string) (Enrolled, error) {
+func (s *System) Redeem(ctx context.Context, code string, again once.Request) (Enrolled, error) {
+	var e Enrolled
 	token := ids.Token()
-	m, err := s.n.Fleet.Redeem(ctx, realm, code, token)
+	err := s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+		e, err = once.Give(ctx, s.n.Once, tx, s.asked(again, "enrol", code), func() (Enrolled, error) {
+			m, err := s.n.Fleet.Redeem(ctx, tx, realm, code, token)
+			return Enrolled{ID: m.ID, Token: token, Endpoint: s.n.URL}, err
+		})
+		return err
+	})
 	if err != nil {
 		return Enrolled{}, fmt.Errorf("redeem a code: %w", err)
 	}
-	city, err := s.cityFor(ctx, m.Cohort)
+	s.n.Fleet.Changed(ctx, realm, e.ID) // its old token, if it had one, is over
+	d, err := s.Machine(ctx, e.ID)
 	if err != nil {
-		return Enrolled{}, fmt.Errorf("redeem a code of machine %s: %w", m.ID, err)
+		return Enrolled{}, fmt.Errorf("redeem a code: %w", err)
 	}
-	return Enrolled{m.ID, token, s.n.URL, s.firstCall(m.ID, city, s.n.Clock.Now())}, nil
+	city, err := s.cityFor(ctx, d.City)
+	if err != nil {
+		return Enrolled{}, fmt.Errorf("redeem a code of machine %s: %w", e.ID, err)
+	}
+	e.ReportAt = s.firstCall(e.ID, city, s.n.Clock.Now())
+	return e, nil
 }
 
 // Revoke ends a machine's right to report, in every process; what it reported

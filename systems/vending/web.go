@@ -17,6 +17,7 @@ import (
 
 	"plumb/base/bounds"
 	"plumb/base/errs"
+	"plumb/engines/once"
 	"plumb/engines/web"
 	"plumb/face"
 	"plumb/systems/vending/internal/world"
@@ -163,12 +164,12 @@ func (s *System) change(w http.ResponseWriter, r *http.Request, did string, do f
 
 // doCode shows the code in the answer itself: it must not stand in an address.
 func (s *System) doCode(w http.ResponseWriter, r *http.Request) error {
-	code, expires, err := s.Code(r.Context(), r.PathValue("id"))
+	c, err := s.Code(r.Context(), r.PathValue("id"), once.Request{})
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	return s.showMachine(w, r, machinePage{Code: code, Expires: expires})
+	return s.showMachine(w, r, machinePage{Code: c.Code, Expires: c.Expires})
 }
 
 // enrolPage is pages/enrol.html.
