@@ -204,22 +204,3 @@ func (l *Listing) print(w io.Writer) error {
 	}
 	return t.Flush()
 }
-
-// sizeOf says what a system's plan gives for one of its inputs or outputs.
-func sizeOf(system, name string) (string, bool) {
-	m, err := planOf(system)
-	if err != nil {
-		return "", false
-	}
-	for _, in := range m.Inputs {
-		if in.Name == name {
-			return in.Title + ": " + in.Default, true
-		}
-	}
-	for _, f := range m.Formulas {
-		if f.Name == name {
-			return f.Title + " (" + f.Unit + "): `plumb plan " + system + "`", true
-		}
-	}
-	return "", false
-}
