@@ -267,6 +267,7 @@ func planPage(r *http.Request, f face.Face, p *forecast.Program) planView {
 			v.Faults = append(v.Faults, fault{in.Title, w})
 		}
 	}
+	a.options.Drivers = []string{a.show}
 	res, err := p.Run(r.Context(), a.options)
 	if err != nil {
 		v.Trouble = errs.Message(err)
