@@ -158,6 +158,9 @@ func measure(ctx context.Context, e Experiment, o Options, tell *teller, place P
 	b.clean()
 	if err != nil {
 		r.Error = err.Error()
+		if len(o.Targets) > 0 {
+			r.Error += "\nWhat a --target of this experiment is asked and answers:\n" + e.Target
+		}
 	}
 	for _, c := range e.Claims {
 		j := c.Judge(r)

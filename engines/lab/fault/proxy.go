@@ -18,7 +18,8 @@ import (
 // Options say what the line does. The zero value is a good line.
 type Options struct {
 	CutShare float64       // of the connections that are cut, 0 to 1
-	CutBytes int           // a cut falls on a byte before this, in either direction; 8,192 if 0
+	CutBytes int           // on its way to the server a cut falls on a byte before this; 8,192 if 0
+	CutBack  int           // and on the way back before this; CutBytes if 0
 	Delay    time.Duration // before the first byte of each direction
 	Seed     uint64
 }
@@ -47,6 +48,9 @@ func NewProxy(server string, o Options) (*Proxy, error) {
 	}
 	if o.CutBytes <= 0 {
 		o.CutBytes = 8192
+	}
+	if o.CutBack <= 0 {
+		o.CutBack = o.CutBytes
 	}
 	p := &Proxy{server: server, opt: o, ln: ln, rng: rand.New(rand.NewPCG(o.Seed, 1)), open: map[net.Conn]bool{}}
 	p.serving.Go(p.accept)
@@ -111,11 +115,10 @@ func (p *Proxy) admit(c net.Conn) (up, down int64, ok bool) {
 	if p.rng.Float64() >= p.opt.CutShare {
 		return -1, -1, true
 	}
-	at := p.rng.Int64N(int64(p.opt.CutBytes))
 	if p.rng.IntN(2) == 0 {
-		return at, -1, true // on the way to the server
+		return p.rng.Int64N(int64(p.opt.CutBytes)), -1, true
 	}
-	return -1, at, true // on the way back: the server has done its work
+	return -1, p.rng.Int64N(int64(p.opt.CutBack)), true // the server has done its work
 }
 
 func (p *Proxy) carry(c net.Conn) {
