@@ -349,7 +349,7 @@ func (h *house) look(path string) string {
 func (h *house) lookAt(path string, w *httptest.ResponseRecorder, status int) {
 	h.t.Helper()
 	text := w.Body.String()
-	if w.Code != status || !strings.Contains(w.Header().Get("Content-Type"), "text/html") || !strings.Contains(text, "<h1>") {
+	if w.Code != status || !strings.Contains(w.Header().Get("Content-Type"), "text/html") || !strings.Contains(text, "<h2") {
 		h.t.Errorf("%s: %d %.300s", path, w.Code, text)
 	}
 	for _, bad := range []string{" style=", " onclick=", " onsubmit=", "<script", "<no value>", "0xc0", "%!"} {
