@@ -35,6 +35,8 @@ type world struct {
 	abandoned float64       // work on a call whose machine has hung up, as a share of a report's
 	refusal   float64       // work on a call that is refused, as a share of a report's
 	horizon   time.Duration // watched for this long after midnight
+	awayFrom  time.Duration // the server is away from here, after midnight
+	awayTo    time.Duration // to here; equal: never
 	seed      uint64
 }
 
@@ -46,6 +48,7 @@ type design struct {
 	bound  bool          // at most queueBound of work waits; else as many as there are open files
 	refuse bool          // whoever finds no room is told at once; else it waits for giveUp
 	slots  bool          // who is refused gets a slot, by the very code that serve runs
+	double bool          // waits double from try to try, without jitter; else they are fixed
 	yours  *decider      // a user's own
 }
 
@@ -65,6 +68,10 @@ type outcome struct {
 	wasted float64       // share of the server's work that stored nothing
 	p50    time.Duration // from a machine's own first call until stored, of those stored
 	p99    time.Duration
+
+	// After the server was away:
+	back    int           // calls in the busiest second
+	drained time.Duration // until all who had called before were stored
 }
 
 // lostShare is the share of the fleet that is not stored in time.
@@ -208,6 +215,12 @@ func (n *night) arrive(id int32) {
 	m.try++
 	n.calls++
 	n.seconds[now/time.Second]++
+	if after := now - n.midnight; after >= n.w.awayFrom && after < n.w.awayTo {
+		n.queue, n.head = n.queue[:0], 0 // what waited is gone; its machines lose patience
+		n.free = n.midnight + n.w.awayTo
+		n.again(id, now, 0) // nobody listens: the connection is refused at once
+		return
+	}
 	wait, admitted := time.Duration(0), true
 	switch {
 	case n.d.yours != nil:
@@ -250,6 +263,9 @@ func (n *night) again(id int32, now, wait time.Duration) {
 		// The machine's own code: it comes exactly when it was told, and backs
 		// off with full jitter when it was told nothing.
 		n.sim.At(now+n.callers[id].Refused(wait, n.rng), call{id: id})
+	case n.d.double:
+		tried := slots.Patient.Bound(int(n.machines[id].try)) / 2
+		n.sim.At(now+tried, call{id: id})
 	default:
 		n.retries.Add(call{id: id})
 	}
@@ -302,11 +318,18 @@ func (n *night) finish(onEach func(ending)) outcome {
 	if n.work > 0 {
 		o.wasted = 1 - n.useful/n.work
 	}
+	back := n.midnight + n.w.awayTo
+	if n.w.awayTo > 0 {
+		o.back = int(slices.Max(n.seconds[back/time.Second:]))
+	}
 	var delays []time.Duration
 	for i := range n.machines {
 		m := &n.machines[i]
 		if m.stored > 0 {
 			delays = append(delays, m.stored-m.first)
+			if m.first < back {
+				o.drained = max(o.drained, m.stored-back)
+			}
 		}
 		if onEach != nil {
 			onEach(ending{n.ids[i], m.first - n.midnight, m.stored > 0, m.stored - n.midnight, int(m.try)})

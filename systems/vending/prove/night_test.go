@@ -102,3 +102,34 @@ func TestClaimsAreWellFormed(t *testing.T) {
 		}
 	}
 }
+
+// The claim on the recovery is tight, so it is held for other seeds too.
+func TestRecoveryForAnySeed(t *testing.T) {
+	d := window
+	d.window = 0
+	for _, c := range reaches {
+		w := night1(c)
+		w.machines, w.seed = fleetSize, uint64(time.Now().UnixNano())
+		out := w.run(d, nil)
+		if over := out.done.Seconds() / (fleetSize / c); out.lost != 0 || over > 1.05 || out.tries > 2 {
+			t.Errorf("seed %d, %.0f/s: %d lost, %.3f of the best time, %.3f tries", w.seed, c, out.lost, over, out.tries)
+		}
+	}
+}
+
+// While the server is away nobody is stored, and afterwards everybody is.
+func TestOutage(t *testing.T) {
+	for _, d := range []design{bounded, window} {
+		w := night1(200)
+		d.window = reportWindow
+		w.awayFrom, w.awayTo = 10*time.Minute, 20*time.Minute
+		out := w.run(d, func(e ending) {
+			if e.stored && e.at > w.awayFrom+time.Second && e.at < w.awayTo {
+				t.Fatalf("%s: stored while the server was away: %+v", d.name, e)
+			}
+		})
+		if out.lost != 0 || out.back == 0 || out.drained <= 0 || out.tries < 1.1 {
+			t.Errorf("%s: %+v", d.name, out)
+		}
+	}
+}

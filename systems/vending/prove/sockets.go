@@ -122,8 +122,13 @@ func (c crowd) run(ctx context.Context, b *lab.Bench, n int) (time.Duration, err
 	if err != nil {
 		return 0, err
 	}
-	// Nobody tries for longer than this; who is not stored then is lost.
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second+2*c.spread)
+	// Nobody tries for longer than this; who is not stored then is lost. A
+	// machine that got no answer waits for minutes, in the worst case.
+	patience := 10*time.Second + 2*c.spread
+	if b.Full {
+		patience = 5*time.Minute + 2*c.spread
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	m := &meter{next: &http.Transport{TLSClientConfig: s.TLS, DisableKeepAlives: true, DisableCompression: true}}
 	var all sync.WaitGroup
