@@ -55,7 +55,11 @@ func Run(ctx context.Context, all []Experiment, o Options, stdout, stderr io.Wri
 		place := Progress{System: e.System, Experiment: e.Name, Index: i, Count: len(chosen)}
 		r := measure(ctx, e, o, tell, place)
 		report.Results = append(report.Results, r)
-		if !r.Holds() {
+		err := o.store(report, r) // at once: a long run may be stopped
+		if err != nil {
+			fmt.Fprintln(stderr, "plumb prove:", err)
+		}
+		if err != nil || !r.Holds() {
 			exit = ExitFails
 		}
 		place.Event, place.Share, place.Result = "result", 1, r
@@ -202,7 +206,7 @@ func run(ctx context.Context, e Experiment, b *Bench, eventsDir string) (err err
 	return b.finish()
 }
 
-// deliver prints, draws and keeps the report.
+// deliver prints and draws the report.
 func deliver(report *Report, o Options, stdout io.Writer) error {
 	if o.JSON {
 		out := json.NewEncoder(stdout)
@@ -220,23 +224,24 @@ func deliver(report *Report, o Options, stdout io.Writer) error {
 			return fmt.Errorf("write the report: %w", err)
 		}
 	}
-	for _, r := range report.Results {
-		if r.Error != "" {
-			continue // a run that could not be measured is not kept
-		}
-		if o.KeepDir != "" {
-			name := report.At.Format("20060102T150405Z") + "-" + r.Mode + ".json"
-			if err := keep(filepath.Join(o.KeepDir, r.System, r.Experiment), name, report, r); err != nil {
-				return err
-			}
-		}
-		if o.TreeDir != "" {
-			if err := keep(filepath.Join(o.TreeDir, "systems", r.System, "prove", "results"), r.Experiment+".json", report, r); err != nil {
-				return err
-			}
+	return nil
+}
+
+// store keeps a result where o says. One that could not be measured is not kept.
+func (o Options) store(report *Report, r *Result) error {
+	if r.Error != "" {
+		return nil
+	}
+	if o.KeepDir != "" {
+		name := report.At.Format("20060102T150405Z") + "-" + r.Mode + ".json"
+		if err := keep(filepath.Join(o.KeepDir, r.System, r.Experiment), name, report, r); err != nil {
+			return err
 		}
 	}
-	return nil
+	if o.TreeDir == "" {
+		return nil
+	}
+	return keep(filepath.Join(o.TreeDir, "systems", r.System, "prove", "results"), r.Experiment+".json", report, r)
 }
 
 // keep writes one result into a folder as a report of its own, whole or not at all.
