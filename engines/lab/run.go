@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,53 +85,41 @@ func Run(ctx context.Context, all []Experiment, o Options, stdout, stderr io.Wri
 // choose returns the experiments that o names, in their own order, or an
 // Invalid error that says what there is.
 func choose(all []Experiment, o Options) ([]Experiment, error) {
-	var out []Experiment
-	for _, name := range o.Only {
-		if !has(all, func(e Experiment) bool { return e.System == name || e.Path() == name }) {
-			return nil, errs.New(errs.Invalid, "there is no experiment %q; there are: %s", name, paths(all))
-		}
+	named := func(name string) func(Experiment) bool {
+		return func(e Experiment) bool { return e.System == name || e.Path() == name }
 	}
-	for _, e := range all {
-		if len(o.Only) == 0 || has(o.Only, func(name string) bool { return e.System == name || e.Path() == name }) {
-			out = append(out, e)
+	for _, name := range o.Only {
+		if !slices.ContainsFunc(all, named(name)) {
+			return nil, errs.New(errs.Invalid, "there is no experiment %q; there are: %s", name, paths(all))
 		}
 	}
 	for _, t := range o.Targets {
 		if !strings.HasPrefix(t, "exec:") || len(t) == len("exec:") {
-			return nil, errs.New(errs.Invalid, "target %q: only exec:PROGRAM is understood", t)
-		}
-	}
-	if len(o.Targets) > 0 {
-		takers := out[:0:0]
-		for _, e := range out {
-			if e.Target != "" {
-				takers = append(takers, e)
-			}
-		}
-		// A target narrows the run to the experiments that can take it.
-		if out = takers; len(out) == 0 {
-			var able []Experiment
-			for _, e := range all {
-				if e.Target != "" {
-					able = append(able, e)
-				}
-			}
-			return nil, errs.New(errs.Invalid, "none of these experiments takes a --target; those that take exec: are: %s", paths(able))
+			return nil, errs.New(errs.Invalid, "target %q: only exec:PROGRAM is understood; those that take it are: %s", t, paths(takers(all)))
 		}
 	}
 	if o.Progress != "" && o.Progress != "ndjson" && o.Progress != "none" {
 		return nil, errs.New(errs.Invalid, "progress %q: must be ndjson or none", o.Progress)
 	}
+	var out []Experiment
+	for _, e := range all {
+		if len(o.Only) == 0 || slices.ContainsFunc(o.Only, func(name string) bool { return named(name)(e) }) {
+			out = append(out, e)
+		}
+	}
+	if len(o.Targets) == 0 {
+		return out, nil
+	}
+	// A target narrows the run to the experiments that can take it.
+	if out = takers(out); len(out) == 0 {
+		return nil, errs.New(errs.Invalid, "none of these experiments takes a --target; those that take exec: are: %s", paths(takers(all)))
+	}
 	return out, nil
 }
 
-func has[T any](list []T, ok func(T) bool) bool {
-	for _, x := range list {
-		if ok(x) {
-			return true
-		}
-	}
-	return false
+// takers are the experiments that a user's own design can be put beside.
+func takers(list []Experiment) []Experiment {
+	return slices.DeleteFunc(slices.Clone(list), func(e Experiment) bool { return e.Target == "" })
 }
 
 func paths(list []Experiment) string {
