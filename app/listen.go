@@ -15,10 +15,12 @@ import (
 )
 
 // A header must arrive within headerTime, or a slow client holds a connection
-// for ever; a body has bodyTime unless its handler extends that.
+// for ever; a body has bodyTime unless its handler extends that; an answer that
+// nobody reads has writeTime, which engines/web moves on while it is read.
 const (
 	headerTime = 10 * time.Second
 	bodyTime   = 2 * time.Minute
+	writeTime  = 2 * time.Minute
 	idleTime   = 2 * time.Minute
 	headerMax  = 64 << 10
 )
@@ -64,7 +66,7 @@ func (d *door) base() string {
 // serve answers until ctx ends, then lets requests finish for the drain time.
 func (d *door) serve(ctx context.Context, h http.Handler) error {
 	d.srv = &http.Server{
-		Handler: endStreams(ctx, h), ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, IdleTimeout: idleTime, MaxHeaderBytes: headerMax,
+		Handler: endStreams(ctx, h), ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, WriteTimeout: writeTime, IdleTimeout: idleTime, MaxHeaderBytes: headerMax,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 		ErrorLog:    slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}

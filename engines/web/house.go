@@ -51,7 +51,7 @@ func (h *house) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		hd.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 	r = r.WithContext(context.WithValue(r.Context(), ctxKey{}, st))
-	w := &writer{ResponseWriter: rw, r: r, house: h}
+	w := &writer{ResponseWriter: rw, r: r, house: h, moved: start}
 	if h.opt.Metrics == nil {
 		h.mux.ServeHTTP(w, r)
 		return

@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"plumb/base/errs"
 )
@@ -17,8 +18,17 @@ type writer struct {
 	size   int64 // bytes of the body
 	gated  bool  // a route was found
 	house  *house
-	mute   bool // the mux's own text is dropped
+	mute   bool      // the mux's own text is dropped
+	moved  time.Time // when the connection's write deadline was last moved on
 }
+
+// An answer may take as long as it likes, as long as its reader takes some of
+// it: after each moveEvery of writing, the deadline moves on to writeTime from
+// then. The server's own write timeout is the deadline until then.
+const (
+	writeTime = 2 * time.Minute
+	moveEvery = 10 * time.Second
+)
 
 func (w *writer) WriteHeader(status int) {
 	if w.status != 0 {
@@ -51,6 +61,10 @@ func (w *writer) Write(b []byte) (int, error) {
 	}
 	if w.mute {
 		return len(b), nil
+	}
+	if now := time.Now(); now.Sub(w.moved) > moveEvery {
+		w.moved = now
+		http.NewResponseController(w.ResponseWriter).SetWriteDeadline(now.Add(writeTime)) // a recorder has none
 	}
 	n, err := w.ResponseWriter.Write(b)
 	w.size += int64(n)
