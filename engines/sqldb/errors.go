@@ -146,12 +146,21 @@ func retryable(err error) bool {
 // come is when to try again after the database was full or away.
 const come = 2 * time.Second
 
+// isNoText: PostgreSQL refused a text with a zero byte or that is not UTF-8.
+// SQLite takes both; a request that holds one finds nothing there.
+func isNoText(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "22021"
+}
+
 // classify gives the errors that a database's state explains their kind, so
 // that the edge tells clients to come again. What a room classified stays.
 func classify(err error) error {
 	switch {
 	case err == nil, errs.KindOf(err) != errs.Internal:
 		return err
+	case isNoText(err):
+		return fmt.Errorf("%w: %w", errs.New(errs.Invalid, "the request holds a zero byte or is not valid UTF-8"), err)
 	case IsFull(err):
 		return fmt.Errorf("%w: %w: %w", errs.TryAfter(come, "the disk is full: nothing was stored"), ErrFull, err)
 	case errors.Is(err, ErrUncertain):

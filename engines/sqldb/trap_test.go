@@ -411,3 +411,19 @@ func TestCounters(t *testing.T) {
 		}))
 	})
 }
+
+// TestNoText: what PostgreSQL takes for no text is the caller's fault, not ours.
+// SQLite takes it, and finds nothing.
+func TestNoText(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		for _, text := range []string{"a\x00b", "\xff"} {
+			err := db.Read(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+				var n int64
+				return tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 'a' AS word) t WHERE word = $1`, text).Scan(&n)
+			})
+			if db.Postgres() && !errs.Is(err, errs.Invalid) || !db.Postgres() && err != nil {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
+	})
+}
