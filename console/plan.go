@@ -57,7 +57,17 @@ func (t *PlanTab) Mount(c *Console, f face.Face) {
 		if err != nil {
 			return fmt.Errorf("the model of %s: %w", f.Name, err)
 		}
-		return c.show(w, r, web.View{System: f.Name, Tab: "plan", Title: "Plan", Template: "plan", Data: planPage(r, f, p)})
+		v := planPage(r, f, p)
+		if r.Header.Get("HX-Request") == "true" { // a moved slider wants the result alone
+			var b bytes.Buffer
+			if err := c.pages.ExecuteTemplate(&b, "plan-result", v); err != nil {
+				return fmt.Errorf("template plan-result: %w", err)
+			}
+			w.Header().Set("Cache-Control", "private, no-cache")
+			w.Header().Add("Vary", "HX-Request") // the same address is also the whole page
+			return web.Send(w, r, http.StatusOK, "text/html; charset=utf-8", b.Bytes())
+		}
+		return c.show(w, r, web.View{System: f.Name, Tab: "plan", Title: "Plan", Template: "plan", Data: v})
 	}})
 	c.Handle(web.Page{Pattern: "GET " + root + "/download/{format}", Access: web.Public, Handler: func(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
