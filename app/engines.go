@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"plumb/base/clock"
-	"plumb/base/errs"
 	"plumb/engines/accounts"
 	"plumb/engines/bucket"
 	"plumb/engines/bus"
@@ -111,10 +110,6 @@ func (e *engines) health(ctx context.Context) map[string]error {
 		"database": e.db.Ping(ctx),
 		"bus":      e.bus.Ping(ctx),
 	}
-	_, err := e.blobs.Stat(ctx, "health")
-	if errs.Is(err, errs.NotFound) {
-		err = nil // it answered
-	}
-	h["blobs"] = err
+	_, h["blobs"] = e.blobs.List(ctx, "", "", 1) // finds a lost folder or bucket too
 	return h
 }

@@ -55,7 +55,9 @@ type Bucket interface {
 
 	// List returns up to max (1 to MaxList) objects whose keys begin with
 	// prefix and sort, byte by byte, after the key after. Fewer than max means
-	// that there are no more; go on with the last key.
+	// that there are no more; go on with the last key. A list of 1 is also the
+	// way to ask whether the store is there: Stat cannot tell a lost bucket from
+	// a missing object.
 	List(ctx context.Context, prefix, after string, max int) ([]Info, error)
 
 	// Delete removes the object, durably. One that is not there is no error.

@@ -153,6 +153,21 @@ func TestFolderSweeps(t *testing.T) {
 	}
 }
 
+// TestFolderGone: a folder that somebody removed is not an empty one.
+func TestFolderGone(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, "dir:"+dir)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if infos, err := b.List(t.Context(), "", "", 1); err == nil {
+		t.Errorf("a list of a folder that is gone: %v", infos)
+	}
+	if err := b.Put(t.Context(), "a", strings.NewReader("x"), 1, bucket.PutOptions{}); err == nil {
+		t.Error("a put into a folder that is gone")
+	}
+}
+
 // TestFolderLeavesNothing: whatever becomes of a Put, no unfinished file stays.
 func TestFolderLeavesNothing(t *testing.T) {
 	dir := t.TempDir()

@@ -41,8 +41,8 @@ func (w *walk) enter(dir string) error {
 		return err
 	}
 	entries, err := os.ReadDir(w.folder.path(dir))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return nil
+	if dir != "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)) {
+		return nil // gone since we read the folder above; the bucket itself must be there
 	}
 	if err != nil {
 		return diskKind(err)
