@@ -19,7 +19,7 @@ func (f *folder) List(ctx context.Context, prefix, after string, max int) ([]Inf
 	}
 	w := walk{ctx: ctx, folder: f, prefix: prefix, after: after, max: max}
 	if err := w.enter(""); err != nil && !errors.Is(err, errEnough) {
-		return nil, fmt.Errorf("list %s: %w", prefix, err)
+		return nil, fmt.Errorf("list %s*: %w", prefix, err)
 	}
 	return w.list, nil
 }

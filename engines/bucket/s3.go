@@ -297,7 +297,7 @@ func (s *s3) List(ctx context.Context, prefix, after string, max int) ([]Info, e
 		Prefix: prefix, StartAfter: after, MaxKeys: max, Recursive: true,
 	}) {
 		if o.Err != nil {
-			return nil, s.wrap("list", prefix, o.Err)
+			return nil, s.wrap("list", prefix+"*", o.Err)
 		}
 		if CheckKey(o.Key) != nil {
 			continue // none of ours
@@ -309,7 +309,7 @@ func (s *s3) List(ctx context.Context, prefix, after string, max int) ([]Info, e
 	}
 	// A cancelled listing just ends.
 	if err := parent.Err(); err != nil {
-		return nil, s.wrap("list", prefix, err)
+		return nil, s.wrap("list", prefix+"*", err)
 	}
 	return list, nil
 }
