@@ -39,6 +39,8 @@ func Herd() lab.Experiment {
 			{Name: "recovery_lost", Unit: "reports", Text: "after an outage: not stored", Better: "less"},
 			{Name: "recovery_tries", Unit: "calls", Text: "after an outage: calls a machine, worst C", Better: "less"},
 			{Name: "recovery_over_best", Unit: "", Text: "after an outage: time over N/C, worst C", Better: "less"},
+			{Name: "capacity_per_s", Unit: "reports/s", Text: "C: stored by this machine, TLS included", Better: "more"},
+			{Name: "report_cpu_ms", Unit: "ms", Text: "server's CPU a report, TLS included", Better: "less"},
 		},
 		Claims: []lab.Claim{
 			{ID: "midnight-loses", Text: "the question's design loses reports", Design: "naive", Metric: "lost", Op: ">", Value: new(0.0)},
@@ -70,8 +72,9 @@ func runHerd(ctx context.Context, b *lab.Bench) error {
 	w := world{machines: fleetSize, capacity: cost.Reports, spread: 2 * time.Second, abandoned: cost.abandoned(),
 		horizon: theHour, seed: b.Seed}
 	b.Note("A server's capacity of %s reports/s was measured on plumb serve with a new TLS connection for each report, client and server sharing %d CPUs; "+
-		"a call whose machine has hung up costs %.0f%% of a report, and one that is refused %.0f%%.",
-		units.Short(cost.Reports), runtime.NumCPU(), 100*cost.abandoned(), 100*cost.refusal())
+		"by its own %.2f ms of CPU a report, a server that had them to itself would store up to %s. "+
+		"A call whose machine has hung up costs %.0f%% of a report, and one that is refused %.0f%%.",
+		units.Short(cost.Reports), runtime.NumCPU(), 1e3*cost.ReportCPU, units.Short(float64(runtime.NumCPU())/cost.ReportCPU), 100*cost.abandoned(), 100*cost.refusal())
 	b.Note("The same for all: endless tries, %s of patience, %s between tries where the server names no time, clocks up to %s off, at most %s of work waiting where a queue is bounded. "+
 		"A refusal is taken to cost nothing, which flatters the bounded queue most; the row with TLS counts it.", units.Duration(giveUp), units.Duration(fixedRetry), units.Duration(w.spread), units.Duration(queueBound))
 	b.Note("Window and slots spread the fleet over %s, so that late clocks and second tries are in before the batch.", units.Duration(reportWindow))
@@ -81,6 +84,7 @@ func runHerd(ctx context.Context, b *lab.Bench) error {
 	for i, kind := range []lab.Kind{lab.Naive, lab.Textbook, lab.Built} {
 		rows[designs[i].name] = b.Design(designs[i].name, kind, "durable", "once").Describe(designs[i].text)
 	}
+	rows[window.name].Set("capacity_per_s", cost.Reports).Set("report_cpu_ms", 1e3*cost.ReportCPU)
 	h := &herd{b: b, w: w, cost: cost, rows: rows}
 	for _, step := range []func(context.Context) error{h.headline, h.sweep, h.recovery, h.targets} {
 		if err := step(ctx); err != nil {
