@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bufio"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -17,6 +18,10 @@ type Machine struct {
 	CPU         string `json:"cpu,omitempty"`
 	MemoryBytes int64  `json:"memory_bytes,omitempty"`
 	Go          string `json:"go"`
+
+	// Load is how many processes wanted a CPU, on average over the minute before
+	// the run: above CPUs, rates and times say more about the others.
+	Load float64 `json:"load"`
 }
 
 // ThisMachine describes the machine at hand. Its name is left out: results are
@@ -26,6 +31,7 @@ func ThisMachine() Machine {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
 		m.MemoryBytes = int64(info.Totalram) * int64(info.Unit)
+		m.Load = math.Round(float64(info.Loads[0])/(1<<16)*100) / 100 // the kernel's fixed point
 	}
 	f, err := os.Open("/proc/cpuinfo")
 	if err != nil {

@@ -55,6 +55,9 @@ func Run(ctx context.Context, all []Experiment, o Options, stdout, stderr io.Wri
 	for i, e := range chosen {
 		place := Progress{System: e.System, Experiment: e.Name, Index: i, Count: len(chosen)}
 		r := measure(ctx, e, o, tell, place)
+		if busy := report.Machine; busy.Load > 1.5*float64(busy.CPUs) {
+			r.Notes = append(r.Notes, fmt.Sprintf("This machine was busy with other work (a load of %.1f on %d CPUs): its rates are lower and its times longer than on a quiet one.", busy.Load, busy.CPUs))
+		}
 		report.Results = append(report.Results, r)
 		err := o.store(report, r) // at once: a long run may be stopped
 		if err != nil {

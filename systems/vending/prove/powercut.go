@@ -235,10 +235,10 @@ func (c *cutting) look(ctx context.Context, st *store, i int) error {
 		}
 		there := map[string]int{}
 		list, err := stored(ctx, s, m.id)
-		if err != nil && ctx.Err() != nil {
+		if err != nil && (ctx.Err() != nil || !c.fresh) {
 			return err
 		}
-		for _, id := range list { // an error leaves the list short: damaged is lost
+		for _, id := range list { // of a damaged store the list is short: what can't be read is lost
 			there[id]++
 			if there[id] == 2 {
 				c.doubled++
