@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"plumb/base/clock"
 	"plumb/base/errs"
 	"plumb/engines/lab"
 	"plumb/engines/web"
@@ -82,7 +83,7 @@ func (r *runner) start(path string, full bool, program string, args []string) er
 		end()
 		return errs.Wrap(errs.Internal, err, "run %s", path)
 	}
-	r.now = runState{Active: true, Path: path, Full: full, Text: "starting", Begun: time.Now()}
+	r.now = runState{Active: true, Path: path, Full: full, Text: "starting", Begun: clock.System{}.Now()}
 	r.end, r.gone = end, make(chan struct{})
 	go r.attend(ctx, cmd, progress, r.gone)
 	return nil
