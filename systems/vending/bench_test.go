@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -58,17 +59,18 @@ func reportOf(id string) []byte {
 // BenchmarkIngest compares what a report costs through the real HTTP handler with
 // what the same rows cost the database alone, under the same concurrency.
 func BenchmarkIngest(b *testing.B) {
-	const callers, batch = 512, 25
+	const callers, batch = 512, 25 // 512 single reports, or 40 batches, wait at a time
 	for _, kind := range sqldbtest.Kinds() {
 		b.Run(kind, func(b *testing.B) {
 			h := benchHouse(b, kind)
 			tokens := make([]string, 256)
 			for i := range tokens {
 				tokens[i] = h.enrol(fmt.Sprint("m-", i))
+				h.post(b, tokens[i], "application/json", reportOf("first")) // its token is known from now on
 			}
 			var next atomic.Int64
 			parallel := func(b *testing.B, rows int, fn func(n int64)) {
-				b.SetParallelism(callers / 2)
+				b.SetParallelism(max(1, min(callers, 40*batch/rows/rows)/runtime.GOMAXPROCS(0)))
 				b.ReportAllocs()
 				before := cpu()
 				b.RunParallel(func(pb *testing.PB) {

@@ -44,7 +44,8 @@ type faultIn struct {
 // decodeReport reads one JSON object; its values are checked later. Errors:
 // Invalid with the place.
 func decodeReport(text []byte) (Report, error) {
-	var in reportIn
+	// Room for the slots in one piece: one takes 64 bytes and more of the text.
+	in := reportIn{Slots: make([]slotIn, 0, min(len(text)/64+1, 64))}
 	if err := web.DecodeBytes(text, &in); err != nil {
 		return Report{}, err
 	}
@@ -136,7 +137,7 @@ func (s *System) stream(ctx context.Context, m fleet.Machine, text []byte, w io.
 	enc := json.NewEncoder(w)
 	answered := false
 	for number := 0; len(text) > 0; {
-		lines := make([]receiptOut, 0, most)
+		lines := make([]receiptOut, 0, min(most, bytes.Count(text, []byte{'\n'})+1))
 		var raw [][]byte
 		for len(raw) < most && len(text) > 0 {
 			var line []byte
