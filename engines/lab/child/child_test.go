@@ -119,6 +119,7 @@ func TestAFailureSaysWhatTheChildSaid(t *testing.T) {
 // A child does not outlive its parent, even if that is killed.
 func TestEndsWithItsParent(t *testing.T) {
 	parent := exec.Command(os.Args[0], "parent")
+	parent.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // what it leaves behind goes with the test
 	out, err := parent.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
