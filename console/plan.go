@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"plumb/base/errs"
 	"plumb/base/units"
@@ -29,10 +30,34 @@ type Plans interface {
 // PlanTab is the Plan tab of every system: its inputs as a form, and what they
 // come to. Each change is evaluated anew in this process; the address holds all
 // that was changed, so that a link is a saved plan. It implements Tab.
-type PlanTab struct{ plans Plans }
+type PlanTab struct {
+	plans Plans
+	turn  chan struct{} // holds one: see inTurn
+}
 
 // NewPlan returns the tab.
-func NewPlan(plans Plans) *PlanTab { return &PlanTab{plans} }
+func NewPlan(plans Plans) *PlanTab { return &PlanTab{plans, make(chan struct{}, 1)} }
+
+// planWait is how long a reader waits for the plans before it.
+const planWait = 3 * time.Second
+
+// inTurn lets one plan be computed at a time, and half of the time at most:
+// anybody may move a slider, and many at once would take the processor from the
+// systems that work here.
+func (t *PlanTab) inTurn(h web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		select {
+		case t.turn <- struct{}{}:
+		case <-r.Context().Done():
+			return r.Context().Err()
+		case <-time.After(planWait):
+			return errs.TryAfter(planWait, "many plans are being computed just now: try again")
+		}
+		begun := time.Now()
+		defer func() { time.AfterFunc(time.Since(begun), func() { <-t.turn }) }()
+		return h(w, r)
+	}
+}
 
 // Bounds of a plan that a page asks for: 5,000 paths keep a slider's answer
 // within 200 ms, and a file is worth waiting for.
@@ -53,7 +78,7 @@ func (t *PlanTab) Mount(c *Console, f face.Face) {
 		return
 	}
 	p, err := forecast.Compile(models[at])
-	c.Handle(web.Page{Pattern: "GET " + root, Access: web.Public, Handler: func(w http.ResponseWriter, r *http.Request) error {
+	c.Handle(web.Page{Pattern: "GET " + root, Access: web.Public, Handler: t.inTurn(func(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return fmt.Errorf("the model of %s: %w", f.Name, err)
 		}
@@ -68,13 +93,13 @@ func (t *PlanTab) Mount(c *Console, f face.Face) {
 			return web.Send(w, r, http.StatusOK, "text/html; charset=utf-8", b.Bytes())
 		}
 		return c.show(w, r, web.View{System: f.Name, Tab: "plan", Title: "Plan", Template: "plan", Data: v})
-	}})
-	c.Handle(web.Page{Pattern: "GET " + root + "/download/{format}", Access: web.Public, Handler: func(w http.ResponseWriter, r *http.Request) error {
+	})})
+	c.Handle(web.Page{Pattern: "GET " + root + "/download/{format}", Access: web.Public, Handler: t.inTurn(func(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return fmt.Errorf("the model of %s: %w", f.Name, err)
 		}
 		return planFile(w, r, f, p)
-	}})
+	})})
 }
 
 // Rows is Tab's.
