@@ -61,7 +61,9 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (c *Console) secure(r *http.Request) bool { return c.n.Secure || r.TLS != nil }
+func (c *Console) secure(r *http.Request) bool {
+	return c.n.Secure || r.TLS != nil || web.Secure(r.Context())
+}
 
 // signOut ends the session.
 func (c *Console) signOut(w http.ResponseWriter, r *http.Request) error {

@@ -34,7 +34,7 @@ func House(mux *http.ServeMux, gate *Gate, opt Options) http.Handler {
 
 func (h *house) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	start := time.Now() // a latency of the real world, whatever the house's clock says
-	st := &state{id: h.requestID(r), remote: h.forwarded(r)}
+	st := &state{id: h.requestID(r), remote: h.forwarded(r), secure: h.secure(r)}
 	hd := rw.Header()
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		hd.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -47,7 +47,7 @@ func (h *house) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	hd.Set("X-Content-Type-Options", "nosniff")
 	hd.Set("Referrer-Policy", "same-origin")
 	hd.Set("X-Request-Id", st.id)
-	if h.secure(r) {
+	if st.secure {
 		hd.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 	r = r.WithContext(context.WithValue(r.Context(), ctxKey{}, st))

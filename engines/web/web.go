@@ -151,6 +151,7 @@ type state struct {
 	id     string
 	nonce  string
 	remote string // the client's own address, where a trusted proxy told it
+	secure bool   // the browser's own connection is encrypted
 	who    Who
 	err    error // an API operation's error, kept for the log
 }
@@ -187,6 +188,13 @@ func Remote(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
+}
+
+// Secure says whether the browser's own connection is encrypted: with us, or
+// with a trusted proxy before us.
+func Secure(ctx context.Context) bool {
+	s := stateOf(ctx)
+	return s != nil && s.secure
 }
 
 // Nonce returns the request's nonce for inline scripts and styles of a page.
