@@ -1,0 +1,60 @@
+package vending
+
+import (
+	"errors"
+	"io"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"plumb/engines/fleet"
+)
+
+// TestAPlaceAtTheDoorIsAlwaysFreed: a report that cannot be read, or that makes
+// the program panic, must not take a place in the queue with it: some thousand
+// of them would shut everybody out.
+func TestAPlaceAtTheDoorIsAlwaysFreed(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		token := h.enrol("m-1")
+		// Year 10,000 by UTC, which JSON cannot write.
+		problem(t, h.call("POST", reportsPath, token, with(h.report("r-1"), "taken_at", "9999-12-31T23:59:59-23:59")), 422, "taken_at")
+		m := fleet.Machine{Realm: realm, ID: "m-1", Cohort: "Berlin"}
+		if _, err := h.Report(t.Context(), m, 1, func() ([]Report, error) { return nil, errors.New("unreadable") }); err == nil {
+			t.Error("an unreadable report is stored")
+		}
+		func() {
+			defer func() { recover() }()
+			h.Report(t.Context(), m, 1, func() ([]Report, error) { panic("on the way") })
+		}()
+		if s := h.door.admission.State(noon); s.Waiting != 0 {
+			t.Errorf("places are still taken: %+v", s)
+		}
+	})
+}
+
+// TestABodyThatTricklesHoldsNoPlace: it is read before the machine is let in.
+func TestABodyThatTricklesHoldsNoPlace(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		token := h.enrol("m-1")
+		body, sender := io.Pipe()
+		r := httptest.NewRequest("POST", reportsPath, body)
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("Content-Type", "application/json")
+		ended := make(chan int)
+		go func() {
+			w := httptest.NewRecorder()
+			h.http.ServeHTTP(w, r)
+			ended <- w.Code
+		}()
+		if _, err := io.Copy(sender, strings.NewReader(`{"report_id"`)); err != nil { // returns once it was read
+			t.Fatal(err)
+		}
+		if s := h.door.admission.State(noon); s.Waiting != 0 {
+			t.Errorf("half a body holds a place: %+v", s)
+		}
+		sender.Close()
+		if code := <-ended; code != 400 {
+			t.Errorf("half a body: %d", code)
+		}
+	})
+}
