@@ -191,9 +191,9 @@ func (h *herd) recorder(d design) func(ending) {
 }
 
 // sweep varies every assumption for every design alike. Outside a full run it
-// does so with a tenth of the fleet on a tenth of the capacity.
+// does so with a twentieth of the fleet on a twentieth of the capacity.
 func (h *herd) sweep(ctx context.Context) error {
-	scale, spreads := 10, []time.Duration{2 * time.Second, 5 * time.Minute}
+	scale, spreads := 20, []time.Duration{2 * time.Second, 5 * time.Minute}
 	if h.b.Full || h.b.Sweep {
 		scale, spreads = 1, []time.Duration{2 * time.Second, 30 * time.Second, 5 * time.Minute}
 	}

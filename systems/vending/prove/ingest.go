@@ -53,7 +53,7 @@ func measureIngest(ctx context.Context, b *lab.Bench) (ingest, error) {
 	if err != nil {
 		return ingest{}, err
 	}
-	span := 600 * time.Millisecond
+	span := 450 * time.Millisecond
 	if b.Full {
 		span = 5 * time.Second
 	}

@@ -119,8 +119,9 @@ type night struct {
 	midnight time.Duration
 
 	admission *slots.Admission // of a design with slots
-	queue     []waiting
+	queue     []waiting        // a ring; its length is a power of two
 	head      int
+	queued    int
 	free      time.Duration // when the server has done all it began
 	service   time.Duration
 
@@ -183,11 +184,12 @@ func (n *night) wake() {
 	type first struct {
 		at time.Duration
 		id string
+		n  int
 	}
 	open := slots.Window{Start: n.base.Add(n.midnight), Length: n.d.window}
 	all := make([]first, n.w.machines)
 	for i := range all {
-		all[i].id = "m-" + strconv.Itoa(i)
+		all[i].id, all[i].n = "m-"+strconv.Itoa(i), i
 		at := n.midnight
 		switch {
 		case n.d.yours != nil:
@@ -199,7 +201,7 @@ func (n *night) wake() {
 		all[i].at = at + time.Duration(off*float64(n.w.spread))
 	}
 	if n.d.yours == nil { // a user's own design knows its machines by number
-		slices.SortStableFunc(all, func(a, b first) int { return cmp.Compare(a.at, b.at) })
+		slices.SortFunc(all, func(a, b first) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.n, b.n)) })
 	}
 	for i, f := range all {
 		n.ids[i], n.machines[i].first = f.id, f.at
@@ -207,7 +209,17 @@ func (n *night) wake() {
 	}
 }
 
-func (n *night) waitingNow() int { return len(n.queue) - n.head }
+// enqueue adds a call at the end of the queue.
+func (n *night) enqueue(q waiting) {
+	if n.queued == len(n.queue) {
+		bigger := make([]waiting, max(1024, 2*len(n.queue)))
+		k := copy(bigger, n.queue[n.head:])
+		copy(bigger[k:], n.queue[:n.head])
+		n.queue, n.head = bigger, 0
+	}
+	n.queue[(n.head+n.queued)&(len(n.queue)-1)] = q
+	n.queued++
+}
 
 // arrive is a machine's call.
 func (n *night) arrive(id int32) {
@@ -216,7 +228,7 @@ func (n *night) arrive(id int32) {
 	n.calls++
 	n.seconds[now/time.Second]++
 	if after := now - n.midnight; after >= n.w.awayFrom && after < n.w.awayTo {
-		n.queue, n.head = n.queue[:0], 0 // what waited is gone; its machines lose patience
+		n.queued = 0 // what waited is gone; its machines lose patience
 		n.free = n.midnight + n.w.awayTo
 		n.again(id, now, 0) // nobody listens: the connection is refused at once
 		return
@@ -224,20 +236,20 @@ func (n *night) arrive(id int32) {
 	wait, admitted := time.Duration(0), true
 	switch {
 	case n.d.yours != nil:
-		wait, admitted = n.d.yours.arrive(now-n.midnight, id, m.try, n.waitingNow())
+		wait, admitted = n.d.yours.arrive(now-n.midnight, id, m.try, n.queued)
 	case n.admission != nil:
 		wait, admitted = n.admission.Arrive(n.base.Add(now), n.ids[id], 1)
 	case n.d.bound:
-		admitted = float64(n.waitingNow()) < n.w.capacity*queueBound.Seconds()
+		admitted = float64(n.queued) < n.w.capacity*queueBound.Seconds()
 	default:
-		admitted = n.waitingNow() < openFiles
+		admitted = n.queued < openFiles
 	}
 	if admitted {
-		n.queue = append(n.queue, waiting{now, id})
+		n.enqueue(waiting{now, id})
 	}
 	switch {
 	case !admitted && (n.d.refuse || n.d.yours != nil):
-		if n.waitingNow() == 0 {
+		if n.queued == 0 {
 			n.free = max(n.free, now)
 		}
 		n.free += time.Duration(n.w.refusal * float64(n.service))
@@ -273,7 +285,7 @@ func (n *night) again(id int32, now, wait time.Duration) {
 
 // serve works off the queue, first come, first served, up to now.
 func (n *night) serve(now time.Duration) {
-	for n.head < len(n.queue) {
+	for n.queued > 0 {
 		q := n.queue[n.head]
 		m := &n.machines[q.id]
 		begin := max(n.free, q.at)
@@ -288,7 +300,8 @@ func (n *night) serve(now time.Duration) {
 			break
 		}
 		n.free = end
-		n.head++
+		n.head = (n.head + 1) & (len(n.queue) - 1)
+		n.queued--
 		n.work += cost
 		stored := 0
 		if there {
@@ -300,10 +313,6 @@ func (n *night) serve(now time.Duration) {
 		if n.admission != nil {
 			n.admission.Done(n.base.Add(end), 1, stored)
 		}
-	}
-	if n.head > 1<<16 && n.head > len(n.queue)/2 {
-		n.queue = n.queue[:copy(n.queue, n.queue[n.head:])]
-		n.head = 0
 	}
 }
 

@@ -59,7 +59,7 @@ type cutting struct {
 
 func runPowerCut(ctx context.Context, b *lab.Bench) error {
 	built := &cutting{b: b, name: "as served", machines: 64, cuts: 4}
-	naive := &cutting{b: b, name: "answers first", args: []string{"--unsafe-no-sync"}, machines: 64, cuts: 3, fresh: true}
+	naive := &cutting{b: b, name: "answers first", args: []string{"--unsafe-no-sync"}, machines: 64, cuts: 2, fresh: true}
 	if b.Full {
 		built.machines, built.cuts = 2000, 50
 		naive.machines, naive.cuts = 2000, 10
