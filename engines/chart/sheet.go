@@ -103,22 +103,23 @@ func (s *sheet) text(x string, y float64, class, anchor, label string) {
 
 // rect draws a filled and hatched box with a tip that says what it is.
 func (s *sheet) rect(x, width float64, y, height float64, class, tip string) {
-	at := fmt.Sprintf(`x="%s" y="%s" width="%s" height="%s"`, pct(x), num(y), pct(width), num(height))
-	fmt.Fprintf(&s.b, `<g><title>%s</title><rect class="%s" fill="%s" %s/>`, esc(tip), class, colours[class], at)
-	if h := hatchOf[class]; h != "" {
-		fmt.Fprintf(&s.b, `<rect fill="url(#%s)" %s/>`, s.pattern(h), at)
-	}
-	s.b.WriteString(`</g>`)
+	fmt.Fprintf(&s.b, `<rect %s x="%s" y="%s" width="%s" height="%s"><title>%s</title></rect>`, s.fill(class), pct(x), num(y), pct(width), num(height), esc(tip))
 }
 
-// pattern defines hatch h once and returns its id.
-func (s *sheet) pattern(h string) string {
-	id := self + h
-	if !s.used[h] {
-		s.used[h] = true
-		fmt.Fprintf(&s.defs, `<pattern id="%s" width="8" height="8" patternUnits="userSpaceOnUse"><g class="cut" fill="none" stroke="%s" stroke-width="1.6">%s</g></pattern>`, id, colours["card"], hatches[h])
+// fill returns the attributes that fill a box as a class does: its colour or,
+// where it has a hatching, a pattern of both, defined once.
+func (s *sheet) fill(class string) string {
+	h := hatchOf[class]
+	if h == "" {
+		return fmt.Sprintf(`class="%s" fill="%s"`, class, colours[class])
 	}
-	return id
+	id := self + class
+	if !s.used[class] {
+		s.used[class] = true
+		fmt.Fprintf(&s.defs, `<pattern id="%s" width="8" height="8" patternUnits="userSpaceOnUse"><rect class="%s" fill="%s" width="8" height="8"/><g class="cut" fill="none" stroke="%s" stroke-width="1.6">%s</g></pattern>`,
+			id, class, colours[class], colours["card"], hatches[h])
+	}
+	return `fill="url(#` + id + `)"` // no class: its colour would go before the pattern
 }
 
 // hline draws a rule across the whole width.
@@ -144,11 +145,7 @@ func (s *sheet) key(class, dash, label string) {
 	switch {
 	case class == "":
 	case dash == "fill":
-		fmt.Fprintf(&s.keys, `<svg width="16" height="12" aria-hidden="true"><rect class="%s" fill="%s" width="16" height="12"/>`, class, colours[class])
-		if h := hatchOf[class]; h != "" {
-			fmt.Fprintf(&s.keys, `<rect fill="url(#%s)" width="16" height="12"/>`, s.pattern(h))
-		}
-		s.keys.WriteString(`</svg>`)
+		fmt.Fprintf(&s.keys, `<svg width="16" height="12" aria-hidden="true"><rect %s width="16" height="12"/></svg>`, s.fill(class))
 	default:
 		fmt.Fprintf(&s.keys, `<svg width="22" height="12" aria-hidden="true"><path class="l %s" d="M0 6h22" fill="none" stroke="%s" stroke-width="2"%s/></svg>`, class, colours[class], dashed(dash))
 	}
