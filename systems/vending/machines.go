@@ -120,7 +120,7 @@ func (s *System) judge(m *Machine) {
 type Filter struct {
 	City    string // "" for all
 	Late    bool   // only those whose report is overdue, the longest overdue first
-	Faulty  bool   // only those whose newest report names faults
+	Faulty  bool   // only those in good standing whose newest report names faults
 	Revoked bool   // only those that are revoked
 	Search  string // the beginning of the id
 	Limit   int    // 1 to 1,000; 50 if 0
@@ -181,7 +181,7 @@ func (f Filter) query(lateBefore time.Time) (string, []any, error) {
 		with("city = ?", f.City)
 	}
 	if f.Faulty {
-		with("faults > 0")
+		with("faults > 0 AND revoked_at = 0") // as the indexes for it say
 	}
 	if f.Revoked {
 		with("revoked_at > 0")

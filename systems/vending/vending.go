@@ -56,7 +56,8 @@ type System struct {
 	mu     sync.RWMutex
 	cities map[string]City // by name; replaced, never changed
 
-	tonight tonight
+	tonight    tonight
+	background sync.WaitGroup // counts of the night that nobody waits for
 }
 
 // New opens the room and brings its tables up to date.
@@ -85,8 +86,9 @@ func New(ctx context.Context, n Needs, c Config) (*System, error) {
 	return s, nil
 }
 
-// Close ends the room's subscriptions.
+// Close ends the room's subscriptions and waits for what runs in the background.
 func (s *System) Close() {
+	s.background.Wait()
 	for _, stop := range s.stop {
 		stop()
 	}

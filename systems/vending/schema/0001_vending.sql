@@ -31,8 +31,10 @@ CREATE TABLE vending_machines (
 CREATE INDEX vending_machines_city ON vending_machines (city, id);
 CREATE INDEX vending_machines_due ON vending_machines (due_at, id);
 CREATE INDEX vending_machines_city_due ON vending_machines (city, due_at, id);
-CREATE INDEX vending_machines_faulty ON vending_machines (id) WHERE faults > 0;
-CREATE INDEX vending_machines_city_faulty ON vending_machines (city, id) WHERE faults > 0;
+CREATE INDEX vending_machines_faulty ON vending_machines (id) WHERE faults > 0 AND revoked_at = 0;
+CREATE INDEX vending_machines_city_faulty ON vending_machines (city, id) WHERE faults > 0 AND revoked_at = 0;
+CREATE INDEX vending_machines_due_faulty ON vending_machines (due_at, id) WHERE faults > 0 AND revoked_at = 0;
+CREATE INDEX vending_machines_revoked ON vending_machines (id) WHERE revoked_at > 0;
 CREATE INDEX vending_machines_new ON vending_machines (city, due_at) WHERE heard_at = 0;
 
 -- Every report, once per id that its machine chose.
