@@ -73,6 +73,8 @@ func digits(v float64) string {
 	}
 	a := math.Abs(v)
 	switch {
+	case a >= 1000:
+		return Count(int64(math.Round(v)))
 	case a >= 100:
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	case a >= 10:

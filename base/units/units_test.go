@@ -10,7 +10,7 @@ func TestWrite(t *testing.T) {
 	for got, want := range map[string]string{
 		Bytes(0): "0 B", Bytes(1536): "1.5 KiB", Bytes(3 << 40): "3.0 TiB",
 		Count(188888): "188,888", Count(-1000): "-1,000", Count(7): "7",
-		Short(1888880): "1.89M", Short(9700): "9,700", Short(12345): "12.3k", Short(0.0123): "0.0123", Short(94.02): "94.0", Short(math.NaN()): "–",
+		Short(1888880): "1.89M", Short(9700): "9,700", Short(2101.3): "2,101", Short(12345): "12.3k", Short(0.0123): "0.0123", Short(94.02): "94.0", Short(math.NaN()): "–",
 		Duration(194 * time.Second): "3 min 14 s", Duration(1200 * time.Microsecond): "1.2 ms", Duration(26 * time.Hour): "26 h 0 min",
 	} {
 		if got != want {

@@ -50,6 +50,8 @@ func proveCommand() *cobra.Command {
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of every random choice")
 	f.StringVar(&o.Progress, "progress", "", "ndjson: a line per step on stderr; none: no progress")
 	f.StringVar(&data, "data", "", "keep the results in this data folder's prove/")
+	f.StringVar(&o.TreeDir, "keep", "", "bring the results into this project tree, for make figures")
+	_ = f.MarkHidden("keep")
 	f.StringVar(&docs, "docs", "", "measure nothing: render the newest kept results into this folder's Markdown files")
 	_ = f.MarkHidden("docs")
 	return c
