@@ -120,8 +120,8 @@ func (w testWriter) Write(b []byte) (int, error) {
 }
 
 // each runs fn on a fresh room on each database.
-func each(t *testing.T, fn func(t *testing.T, h *house)) {
-	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) { fn(t, open(t, db)) })
+func each(t *testing.T, fn func(t *testing.T, h *house), change ...func(*Config)) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) { fn(t, open(t, db, change...)) })
 }
 
 // one runs fn on SQLite only: where the database makes no difference.
