@@ -295,10 +295,10 @@ func fiftyWriters(t *testing.T, b bucket.Bucket) {
 // largeWriters is the race for bodies that S3 takes in parts.
 func largeWriters(t *testing.T, b bucket.Bucket) {
 	const size = 17 << 20
-	w := race(t, b, 4, func(i int) io.Reader { return io.LimitReader(&pattern{seed: byte(i)}, size) }, size)
+	w := race(t, b, 4, func(i int) io.Reader { return io.LimitReader(&pattern{at: int64(i)}, size) }, size)
 	got := read(t, b, "the/one", size-5, -1)
 	want := make([]byte, 5)
-	(&pattern{seed: byte(w), at: size - 5}).Read(want)
+	(&pattern{at: int64(w) + size - 5}).Read(want)
 	if got != string(want) {
 		t.Errorf("writer %d won, another's body stands", w)
 	}
@@ -556,15 +556,21 @@ func Streams(t *testing.T, b bucket.Bucket, limit int64) {
 }
 
 // pattern is an endless body whose bytes tell where they belong.
-type pattern struct {
-	at   int64
-	seed byte
-}
+type pattern struct{ at int64 }
+
+// period is the pattern's first bytes; then it begins anew.
+var period = func() []byte {
+	p := make([]byte, 128<<10)
+	for i := range p {
+		p[i] = byte(i*7 + i>>9)
+	}
+	return p
+}()
 
 func (r *pattern) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = byte(r.at*7+r.at>>9) + r.seed
-		r.at++
+	for n := 0; n < len(p); {
+		m := copy(p[n:], period[r.at%int64(len(period)):])
+		n, r.at = n+m, r.at+int64(m)
 	}
 	return len(p), nil
 }
