@@ -1,3 +1,10 @@
+// Programs that the tests use, pinned: versitygw is the S3 server, staticcheck
+// a linter. They are built by themselves, apart from the module's own code:
+//
+//	cd tools && go build -o ../bin/tools/versitygw github.com/versity/versitygw/cmd/versitygw
+//	cd tools && go build -o ../bin/tools/staticcheck honnef.co/go/tools/cmd/staticcheck
+//
+// or "make tools".
 module plumb/tools
 
 go 1.26.0
