@@ -31,6 +31,7 @@ func rooms() []room {
 			if err != nil {
 				return face.Face{}, err
 			}
+			e.onClose(func() error { s.Close(); return nil })
 			return s.Face(), nil
 		}},
 	}

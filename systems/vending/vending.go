@@ -69,6 +69,11 @@ func New(ctx context.Context, n Needs, c Config) (*System, error) {
 		return nil, fmt.Errorf("open vending: %w", err)
 	}
 	s := &System{n: n, c: c, store: store{n.DB}}
+	measured, err := s.recall(ctx, c.Capacity)
+	if err != nil {
+		return nil, fmt.Errorf("open vending: %w", err)
+	}
+	c.Capacity = measured
 	s.door = newDoor(c)
 	s.measures = newMeasures(s)
 	if err := s.loadCities(ctx); err != nil {
