@@ -157,6 +157,9 @@ func (c Config) valid(given map[string]string) error {
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		return errs.New(errs.Invalid, "log-level: want debug, info, warn or error, not %q", c.LogLevel)
 	}
+	if u, err := url.Parse(c.URL); c.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		return errs.New(errs.Invalid, "url: want http://... or https://..., not %q", c.URL)
+	}
 	if c.TrustedProxy != "" {
 		if _, _, err := net.ParseCIDR(c.TrustedProxy); err != nil {
 			return errs.New(errs.Invalid, "trusted-proxy: %v", err)

@@ -28,13 +28,10 @@ type Folder struct {
 // OpenFolder makes what is missing of the data folder and takes its lock. A
 // second process is refused with the first one's id.
 func OpenFolder(path string) (*Folder, error) {
-	for _, dir := range []string{path, filepath.Join(path, "blobs"), filepath.Join(path, "prove")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+	for _, dir := range []string{path, filepath.Join(path, "blobs"), filepath.Join(path, "keys"), filepath.Join(path, "prove")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, errs.Wrap(errs.Invalid, err, "data folder %s cannot be made", path)
 		}
-	}
-	if err := os.MkdirAll(filepath.Join(path, "keys"), 0o700); err != nil {
-		return nil, errs.Wrap(errs.Invalid, err, "data folder %s cannot be made", path)
 	}
 	f, err := os.OpenFile(filepath.Join(path, "LOCK"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -77,8 +74,9 @@ func (d *Folder) checkVersion() error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
-	var v int
-	if _, err := fmt.Sscanf(string(src), "plumb data %d", &v); err != nil {
+	text, ok := strings.CutPrefix(strings.TrimSpace(string(src)), "plumb data ")
+	v, err := strconv.Atoi(text)
+	if !ok || err != nil || v < 1 {
 		return errs.New(errs.Invalid, "%s does not name a version of Plumb's data: %.40q", path, src)
 	}
 	if v > folderVersion {

@@ -59,7 +59,7 @@ func build(ctx context.Context, cfg Config, list []room, e *engines, log *slog.L
 		mode = "clustered"
 	}
 	shell, err := console.New(console.Needs{
-		Mux: mux, Gate: gate, API: api, Answers: book, Extras: storyOf(rs), People: e.accounts, Jobs: e.jobs, Health: e.health,
+		Mux: mux, Gate: gate, API: api, Answers: book, Extras: storyOf(rs), People: e.accounts, Jobs: e.jobs, Health: e.health, Vital: []string{"database"},
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 		Static:  append(assets.Files(), chart.Files()),
 		Systems: Names(), Build: console.Build{Version: Version, Go: runtime.Version(), Mode: mode},

@@ -90,6 +90,7 @@ type Needs struct {
 	People  *accounts.Accounts
 	Jobs    Jobs
 	Health  func(ctx context.Context) map[string]error // by engine; nil error: it answers
+	Vital   []string                                   // the engines without which no request should come here; nil: all
 	Metrics http.Handler                               // Prometheus' text; nil: none
 	Static  []fs.FS                                    // style sheet, icons, vendored libraries: files by name below /static/
 	Systems []string                                   // all that this program holds, served or not

@@ -358,6 +358,13 @@ func TestHealth(t *testing.T) {
 		t.Error(w.Code)
 	}
 	h.sick["database"] = nil
+	h.sick["bus"] = errors.New("no server")
+	h.c.n.Vital = []string{"database"}
+	h.clock.Advance(time.Second)
+	if w := h.do(ask{path: "/readyz"}); w.Code != 200 || !strings.Contains(w.Body.String(), "degraded") || !strings.Contains(w.Body.String(), `"bus":"down"`) {
+		t.Error("all processes share the bus: its absence is no reason to send requests elsewhere", w.Code, w.Body)
+	}
+	h.sick["bus"] = nil
 	h.clock.Advance(time.Second)
 	if w := h.do(ask{path: "/readyz"}); w.Code != 200 {
 		t.Error("does not recover", w.Code)

@@ -108,7 +108,9 @@ func (h *healthCache) recent(c *Console) []engine {
 	return list
 }
 
-// readyz says whether requests should come here. Why not is for operators.
+// readyz says whether requests should come here: 200 while the vital engines and
+// the systems answer, "degraded" where another engine does not. Why is for
+// operators.
 func (c *Console) readyz(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
 		Status  string            `json:"status"`
@@ -125,7 +127,13 @@ func (c *Console) readyz(w http.ResponseWriter, r *http.Request) error {
 		default:
 			answer.Engines[e.Name] = "down"
 		}
-		answer.Status, status = "not ready", http.StatusServiceUnavailable
+		if _, system := c.face(e.Name); system || c.n.Vital == nil || slices.Contains(c.n.Vital, e.Name) {
+			answer.Status, status = "not ready", http.StatusServiceUnavailable
+		} else if status == http.StatusOK {
+			// All processes share the engine that is away: to send requests
+			// elsewhere would send them nowhere.
+			answer.Status = "degraded"
+		}
 	}
 	if c.draining.Load() {
 		answer.Status, status = "ending", http.StatusServiceUnavailable

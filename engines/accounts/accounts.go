@@ -96,9 +96,15 @@ func New(ctx context.Context, n Needs) (*Accounts, error) {
 	a := &Accounts{db: n.DB, clock: n.Clock, log: n.Log, bus: n.Bus, cache: newCache(), tries: newTries(), hash: make(chan struct{}, 2), stop: func() {}}
 	now := a.clock.Now()
 	err := a.db.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		made, err := tx.Exec(ctx, `INSERT INTO accounts_person (id, name, roles, password, created, disabled)
-			SELECT $1, 'admin', 'admin', '', $2, 0 WHERE NOT EXISTS (SELECT 1 FROM accounts_person) ON CONFLICT DO NOTHING`, ids.New(now), now.UnixMicro())
-		a.fresh = made == 1
+		if _, err := tx.Exec(ctx, `INSERT INTO accounts_person (id, name, roles, password, created, disabled)
+			SELECT $1, 'admin', 'admin', '', $2, 0 WHERE NOT EXISTS (SELECT 1 FROM accounts_person) ON CONFLICT DO NOTHING`, ids.New(now), now.UnixMicro()); err != nil {
+			return err
+		}
+		// Not whether the admin was made just now: a process that was killed
+		// before it printed the link must print one at its next start.
+		var signedIn int64
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM accounts_audit WHERE action LIKE 'signed in%' LIMIT 1) AS one`).Scan(&signedIn)
+		a.fresh = signedIn == 0
 		return err
 	})
 	if err != nil {
@@ -113,7 +119,7 @@ func New(ctx context.Context, n Needs) (*Accounts, error) {
 	return a, nil
 }
 
-// Fresh says whether this New made the person admin: it is the first start.
+// Fresh says whether nobody had ever signed in when the accounts were opened.
 func (a *Accounts) Fresh() bool { return a.fresh }
 
 // Close stops listening to the bus.

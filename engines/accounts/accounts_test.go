@@ -76,8 +76,18 @@ func TestFirstStartMakesTheAdminOnce(t *testing.T) {
 		a := open(t, db, c, nil)
 		b := open(t, db, c, nil)
 		people, err := b.People(t.Context())
-		if err != nil || len(people) != 1 || people[0].Name != "admin" || !slices.Equal(people[0].Roles, []web.Access{web.Admin}) || b.Fresh() {
+		if err != nil || len(people) != 1 || people[0].Name != "admin" || !slices.Equal(people[0].Roles, []web.Access{web.Admin}) || !a.Fresh() || !b.Fresh() {
 			t.Errorf("%+v, %v, fresh %v %v", people, err, a.Fresh(), b.Fresh())
+		}
+		link, err := b.SignInLink(t.Context(), "admin", "http://127.0.0.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.OpenLink(t.Context(), link[strings.Index(link, "=")+1:], "127.0.0.1"); err != nil {
+			t.Fatal(err)
+		}
+		if open(t, db, c, nil).Fresh() {
+			t.Error("still fresh after somebody signed in")
 		}
 	})
 }

@@ -75,6 +75,9 @@ func (q *Queue) List(ctx context.Context, f Filter, limit int) ([]Job, error) {
 		return nil, err
 	}
 	p := river.NewJobListParams().First(min(max(limit, 1), 1000)).OrderBy(river.JobListOrderByID, river.SortOrderDesc)
+	if f.Kind != "" && !kindFits(f.Kind) {
+		return nil, errs.New(errs.Invalid, "%.70q is not a kind of job", f.Kind)
+	}
 	if f.Kind != "" {
 		p = p.Kinds(f.Kind)
 	}

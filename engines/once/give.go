@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"time"
 
 	"plumb/engines/sqldb"
@@ -40,7 +39,7 @@ func Give[T any](ctx context.Context, o *Once, tx *sqldb.Tx, r Request, effect f
 			return 0, nil, err
 		}
 		text, err := json.Marshal(v)
-		return http.StatusOK, text, err
+		return 200, text, err // a status is wanted; Give's callers set their own
 	})
 	if err != nil {
 		return given, err

@@ -25,6 +25,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"fmt"
+	"math"
 	"time"
 
 	"plumb/base/clock"
@@ -67,7 +68,35 @@ func New(ctx context.Context, db *sqldb.DB, houseKey []byte) (*Once, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Once{db, s}, db.Migrate(ctx, "once", schema)
+	o := &Once{db, s}
+	if err := db.Migrate(ctx, "once", schema); err != nil {
+		return nil, err
+	}
+	return o, o.sameKey(ctx)
+}
+
+// sameKey seals a word at the first start and opens it at every later one, so
+// that a process with another key than its house's ends at once, and not when it
+// is asked for an answer that it cannot open.
+func (o *Once) sameKey(ctx context.Context) error {
+	const scope, key, word = "once", "house-key", "the house's key"
+	never := int64(math.MaxInt64 / 2)
+	var sealed []byte
+	err := o.db.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, claim, scope, key, []byte{}, o.sealer.seal(scope, key, []byte(word)), never); err != nil {
+			return err
+		}
+		var body []byte
+		var status, until int64
+		return tx.QueryRow(ctx, look, scope, key).Scan(&body, &status, &sealed, &until)
+	})
+	if err != nil {
+		return fmt.Errorf("compare the house's key: %w", err)
+	}
+	if got, err := o.sealer.open(scope, key, sealed); err != nil || string(got) != word {
+		return errs.New(errs.Invalid, "this key is not the one that the data was begun with: give the same key file to every process, and keep it with the data")
+	}
+	return nil
 }
 
 // Answer is what the effect answered, now or when the key came first.

@@ -337,3 +337,18 @@ func BenchmarkDo(b *testing.B) {
 		})
 	}
 }
+
+func TestAnotherHouseKeyIsRefusedAtStart(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		key := bytes.Repeat([]byte{1}, 32)
+		if _, err := New(bg, db, key); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := New(bg, db, key); err != nil {
+			t.Errorf("the same key again: %v", err)
+		}
+		if _, err := New(bg, db, bytes.Repeat([]byte{2}, 32)); !errs.Is(err, errs.Invalid) {
+			t.Errorf("another key: %v, want a refusal", err)
+		}
+	})
+}

@@ -22,6 +22,7 @@ import (
 const (
 	apiRoot    = "/api/v1/vending"
 	batchBytes = 4 << 20  // of an NDJSON body
+	batchLines = 10_000   // in it
 	fileBytes  = 64 << 20 // of a CSV file: about a million machines
 )
 

@@ -65,6 +65,9 @@ func (s *System) SetCity(ctx context.Context, name string, in NewCity) (City, er
 // merged lays in over what is known of the city, and checks the whole.
 func (s *System) merged(name string, in NewCity) (City, error) {
 	var b bounds.Check
+	if world.Fold(name) == "" {
+		return City{}, errs.New(errs.Invalid, "a city needs a name of letters")
+	}
 	c, known := s.city(name)
 	if !known {
 		if w, ok := world.Find(name); ok {

@@ -133,6 +133,9 @@ const chunk = 250
 // refused whole; later refusals are told line by line, under a status that is
 // long out. Empty lines count but are not answered.
 func (s *System) stream(ctx context.Context, m fleet.Machine, text []byte, w io.Writer) error {
+	if n := bytes.Count(text, []byte{'\n'}); n > batchLines {
+		return errs.New(errs.TooLarge, "a batch may have %d lines, not %d: send it in parts", batchLines, n)
+	}
 	most := min(chunk, s.c.Rate) // or the rate would never let a chunk through
 	enc := json.NewEncoder(w)
 	answered := false
