@@ -39,7 +39,7 @@ func startCluster(t *testing.T) *cluster {
 	start := func() *child.Server {
 		s, err := child.Start(t.Context(), child.Options{Systems: []string{"vending"}, Data: t.TempDir(),
 			Args: []string{"--nats", c.nats.URL(), "--bucket", s3, "--key-file", key},
-			Env:  append(keep("AWS_", "PLUMB_BUCKET"), "PLUMB_SQL="+c.sql)})
+			Env:  append(keep("AWS_", "PLUMB_S3_"), "PLUMB_SQL="+c.sql)})
 		if err != nil {
 			t.Fatal(err)
 		}
