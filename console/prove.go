@@ -183,7 +183,10 @@ func (p *ProveTab) page(c *Console, f face.Face) web.Handler {
 			}
 			if last, ok := all.Latest(f.Name, e.Name); ok {
 				one.Last = &last
-				one.Rows, one.Pictures, one.Sweep = rows(last.Result), pictures(last.Result), sweep(last.Result)
+				one.Rows, one.Pictures = rows(last.Result), pictures(last.Result)
+				if c := lab.Swept(last.Result); c != nil {
+					one.Sweep = c.SVG()
+				}
 			}
 			v.Experiments = append(v.Experiments, one)
 		}
