@@ -27,6 +27,9 @@ func Serve(ctx context.Context, cfg Config, systems []string, stdout, stderr io.
 	if cfg.NoSync {
 		log.Warn("nothing is synced to disk: what is acknowledged will be lost when the power goes")
 	}
+	if cfg.MQTT != Default().MQTT {
+		log.Warn("nothing listens on the MQTT address: no system of this version speaks MQTT", "address", cfg.MQTT)
+	}
 	d, err := openDoor(cfg, log)
 	if err != nil {
 		return err
