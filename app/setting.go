@@ -53,6 +53,17 @@ func (s Setting) kind() string {
 	return "text"
 }
 
+// word names the kind of value in a command's help.
+func (s Setting) word() string {
+	switch s.Value.(type) {
+	case *int, *float64:
+		return "number"
+	case *time.Duration:
+		return "duration"
+	}
+	return "text"
+}
+
 // text returns the present value for people.
 func (s Setting) text() string {
 	switch p := s.Value.(type) {
@@ -96,28 +107,37 @@ func AddFlags(fs *pflag.FlagSet) {
 		if s.Secret {
 			continue
 		}
-		fs.String(s.Flag(), "", s.Help)
-		f := fs.Lookup(s.Flag())
+		help := s.Help
 		if d := s.text(); d != "" && d != "false" {
-			f.Usage += " (default " + d + ")"
+			help += " (default " + d + ")"
 		}
-		if _, ok := s.Value.(*bool); ok {
-			f.NoOptDefVal = "true"
+		if on, ok := s.Value.(*bool); ok {
+			fs.Bool(s.Flag(), *on, help)
+		} else {
+			fs.Var(&given{word: s.word()}, s.Flag(), help)
 		}
+		f := fs.Lookup(s.Flag())
 		f.Hidden = s.Hidden
 	}
 	fs.String("config", "", "configuration file (default plumb.yaml, if it exists)")
 }
 
+// given is a flag's text, to be read later, with the word that help shows for it.
+type given struct{ text, word string }
+
+func (g *given) String() string     { return g.text }
+func (g *given) Type() string       { return g.word }
+func (g *given) Set(s string) error { g.text = s; return nil }
+
 // Given returns the settings' flags that the user set.
-func Given(fs *pflag.FlagSet) (given map[string]string, file string) {
-	given = map[string]string{}
+func Given(fs *pflag.FlagSet) (set map[string]string, file string) {
+	set = map[string]string{}
 	fs.Visit(func(f *pflag.Flag) {
 		if f.Name == "config" {
 			file = f.Value.String()
 			return
 		}
-		given[f.Name] = f.Value.String()
+		set[f.Name] = f.Value.String()
 	})
-	return given, file
+	return set, file
 }
