@@ -57,9 +57,9 @@ func needFUSE(t *testing.T) {
 // series; make soak cuts 200 times.
 func TestPowerCuts(t *testing.T) {
 	needFUSE(t)
-	cuts, machines := 3, 100
+	cuts, machines := 3, 2000
 	if os.Getenv("PLUMB_SOAK") != "" {
-		cuts, machines = 200, 2000
+		cuts = 200
 	}
 	var built, naive *cutting
 	e := PowerCut()
