@@ -39,6 +39,7 @@ bench: ## benchmarks beside their peers
 
 figures: build ## a full run of every proof, brought into the tree and the docs
 	bin/plumb prove --full --keep .
+	$(MAKE) build # the results are embedded
 	bin/plumb prove --docs docs
 
 clean:

@@ -34,7 +34,7 @@ func Answer(w io.Writer, n int, asJSON bool) error {
 		}
 		list = []answers.Question{q}
 	}
-	extras := storyOf(rs)
+	extras := storyOf(func() lab.Results { return rs })
 	switch {
 	case asJSON:
 		return answers.JSON(w, list, extras)
@@ -44,11 +44,12 @@ func Answer(w io.Writer, n int, asJSON bool) error {
 	return answers.Tell(w, list[0], extras, look)
 }
 
-// storyOf looks the figures of a story up where they were measured.
-func storyOf(rs lab.Results) answers.Extras {
+// storyOf looks the figures of a story up in the results as they are when it is
+// told.
+func storyOf(results func() lab.Results) answers.Extras {
 	return answers.Extras{
 		Figure: func(system, experiment, claim string) (string, bool) {
-			r, ok := rs.Latest(system, experiment)
+			r, ok := results().Latest(system, experiment)
 			if !ok {
 				return "", false
 			}
@@ -64,7 +65,7 @@ func storyOf(rs lab.Results) answers.Extras {
 			return "", false
 		},
 		BreakEven: func(system, experiment string) (string, bool) {
-			r, ok := rs.Latest(system, experiment)
+			r, ok := results().Latest(system, experiment)
 			if !ok || r.BreakEven == nil {
 				return "", false
 			}

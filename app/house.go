@@ -41,9 +41,9 @@ func build(ctx context.Context, cfg Config, list []room, e *engines, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	rs, err := results(cfg.Data)
+	proven, err := openArchive(cfg.Data, log)
 	if err != nil {
-		log.Warn("some results of proofs cannot be read", "error", err)
+		return nil, err
 	}
 	proxy, err := trusted(cfg.TrustedProxy)
 	if err != nil {
@@ -59,11 +59,11 @@ func build(ctx context.Context, cfg Config, list []room, e *engines, log *slog.L
 		mode = "clustered"
 	}
 	shell, err := console.New(console.Needs{
-		Mux: mux, Gate: gate, API: api, Answers: book, Extras: storyOf(rs), People: e.accounts, Jobs: e.jobs, Health: e.health, Vital: []string{"database"},
+		Mux: mux, Gate: gate, API: api, Answers: book, Extras: storyOf(proven.latest), People: e.accounts, Jobs: e.jobs, Health: e.health, Vital: []string{"database"},
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 		Static:  append(assets.Files(), chart.Files()),
 		Systems: Names(), Build: console.Build{Version: Version, Go: runtime.Version(), Mode: mode},
-		Clock: e.clock, Log: log, Prove: proveTab(ctx, cfg.Data), Plan: planTab(),
+		Clock: e.clock, Log: log, Prove: proveTab(ctx, cfg.Data, proven), Plan: planTab(),
 		Commands: commandList(), Docs: docs.Files, Secure: len(url) > 5 && url[:5] == "https",
 	})
 	if err != nil {

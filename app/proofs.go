@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,35 +20,20 @@ func proofs() []lab.Experiment {
 	return vendingprove.Experiments()
 }
 
-// shipped are the results that `make figures` brought into the tree.
-func shipped() (lab.Results, error) {
-	return lab.LoadResults(vendingprove.Results)
-}
-
-// ProveFolder is where a data folder keeps results.
-func ProveFolder(data string) string { return filepath.Join(data, "prove") }
-
 // Prove runs experiments and returns the exit status.
 func Prove(ctx context.Context, o lab.Options, stdout, stderr io.Writer) int {
 	o.Version = Version
 	return lab.Run(ctx, proofs(), o, stdout, stderr)
 }
 
-// results joins what was measured in the data folder with what is shipped,
-// newest first. A folder that cannot be read does not hide the shipped ones.
-func results(data string) (lab.Results, error) {
-	all, err := shipped()
-	if err != nil || data == "" {
-		return all, err
-	}
-	own, err := lab.LoadResults(os.DirFS(ProveFolder(data)))
-	return lab.Join(own, all), err
-}
-
 // Figures renders the newest results (shipped ones, and those of the data
 // folder when it is named) into the marked blocks of dir's Markdown files.
 func Figures(dir, data string) error {
-	rs, err := results(data)
+	kept, err := openArchive(data, slog.Default())
+	if err != nil {
+		return err
+	}
+	rs, err := kept.Results()
 	if err != nil {
 		return err
 	}

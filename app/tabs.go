@@ -11,12 +11,15 @@ import (
 
 // proveTab is the Prove tab over every room's experiments; what runs in it ends
 // with ctx.
-func proveTab(ctx context.Context, data string) console.Tab {
-	return console.NewProve(ctx, proving{data})
+func proveTab(ctx context.Context, data string, kept *archive) console.Tab {
+	return console.NewProve(ctx, proving{data, kept})
 }
 
 // proving is console.Proofs.
-type proving struct{ data string }
+type proving struct {
+	data string
+	*archive
+}
 
 // Experiments lists those of a system, or all of them.
 func (p proving) Experiments(system string) []lab.Experiment {
@@ -28,10 +31,6 @@ func (p proving) Experiments(system string) []lab.Experiment {
 	}
 	return list
 }
-
-// Results reads the folder anew each time: plumb prove on the command line
-// writes into it too.
-func (p proving) Results() (lab.Results, error) { return results(p.data) }
 
 // Command runs one experiment by this same binary.
 func (p proving) Command(experiment string, full bool) (string, []string, error) {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"plumb/base/errs"
-	"plumb/engines/chart"
 	"plumb/engines/lab"
 	"plumb/engines/web"
 	"plumb/face"
@@ -116,7 +115,7 @@ type experimentView struct {
 	Name, Path, Title, Question string
 	Running                     *runState
 	Last                        *lab.Stored
-	Rows                        []resultRow
+	Rows                        []lab.Row
 	Pictures                    []picture
 	Sweep                       template.HTML
 }
@@ -126,41 +125,6 @@ type picture struct {
 	Caption string
 	Note    string
 	SVG     template.HTML
-}
-
-// resultRow is a metric and its value in each design; the unit stands in the
-// head where the values don't carry it.
-type resultRow struct {
-	Head, Unit string
-	Cells      []string
-}
-
-// rows is the result's table, without the metrics that nobody measured.
-func rows(r *lab.Result) []resultRow {
-	var out []resultRow
-	for _, m := range r.Units {
-		row, measured := resultRow{Head: m.Text, Unit: m.Unit}, false
-		switch m.Unit {
-		case "s", "bytes", "%":
-			row.Unit = ""
-		}
-		for _, d := range r.Designs {
-			v, ok := d.Metrics[m.Name]
-			switch {
-			case !ok:
-				row.Cells = append(row.Cells, "–")
-			case row.Unit == "":
-				row.Cells = append(row.Cells, chart.Label(v, m.Unit))
-			default:
-				row.Cells = append(row.Cells, chart.Label(v, ""))
-			}
-			measured = measured || ok
-		}
-		if measured {
-			out = append(out, row)
-		}
-	}
-	return out
 }
 
 func (p *ProveTab) page(c *Console, f face.Face) web.Handler {
@@ -183,7 +147,7 @@ func (p *ProveTab) page(c *Console, f face.Face) web.Handler {
 			}
 			if last, ok := all.Latest(f.Name, e.Name); ok {
 				one.Last = &last
-				one.Rows, one.Pictures = rows(last.Result), pictures(last.Result)
+				one.Rows, one.Pictures = lab.Rows(last.Result), pictures(last.Result)
 				if c := lab.Swept(last.Result); c != nil {
 					one.Sweep = c.SVG()
 				}
@@ -194,27 +158,12 @@ func (p *ProveTab) page(c *Console, f face.Face) web.Handler {
 	}
 }
 
-// pictures draws the metrics that the experiment names, else its first; at most
-// four.
+// pictures draws a result as every report of it does.
 func pictures(r *lab.Result) []picture {
-	names := r.Pictures
-	if len(names) == 0 && len(r.Units) > 0 {
-		names = []string{r.Units[0].Name}
-	}
 	var out []picture
-	for _, name := range names[:min(4, len(names))] {
-		m := r.Metric(name)
-		bars := chart.Bars{Title: m.Text + ", by design", Unit: m.Unit}
-		for _, d := range r.Designs {
-			if v, ok := d.Metrics[name]; ok {
-				bars.Bars = append(bars.Bars, chart.Bar{Label: d.Name, Kind: chart.Kind(d.Kind), Value: v})
-			}
-		}
-		if len(bars.Bars) == 0 {
-			continue
-		}
-		note := map[string]string{"less": "shorter is better", "more": "longer is better"}[m.Better]
-		out = append(out, picture{m.Text, note, bars.SVG()})
+	for _, p := range lab.Pictures(r) {
+		note := map[string]string{"less": "shorter is better", "more": "longer is better"}[p.Metric.Better]
+		out = append(out, picture{p.Metric.Text, note, p.Chart.SVG()})
 	}
 	return out
 }

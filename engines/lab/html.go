@@ -38,11 +38,16 @@ type Picture struct {
 	Chart  chart.Chart
 }
 
-// Pictures returns the result's pictures. A metric that spans more than three
+// Pictures returns the result's pictures: of the metrics that the experiment
+// names, else of its first. A metric that spans more than three
 // magnitudes is drawn by magnitude.
 func Pictures(r *Result) []Picture {
 	var out []Picture
-	for _, name := range r.Pictures {
+	names := r.Pictures
+	if len(names) == 0 && len(r.Units) > 0 {
+		names = []string{r.Units[0].Name}
+	}
+	for _, name := range names {
 		m := r.Metric(name)
 		bars := chart.Bars{Title: m.Text, Unit: m.Unit}
 		least, most := math.Inf(1), 0.0
