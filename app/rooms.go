@@ -96,7 +96,7 @@ func Commands() []*cobra.Command {
 }
 
 // roomCommands joins what the rooms declare.
-func roomCommands() []face.Command { return nil }
+func roomCommands() []face.Command { return vending.Commands() }
 
 // vendingSettings are the keys of the vending room.
 func vendingSettings(c *vending.Config) []Setting {

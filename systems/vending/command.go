@@ -1,0 +1,9 @@
+package vending
+
+import "plumb/face"
+
+// Commands are the room's command-line verbs, `plumb vending VERB`. They are
+// declared without opening anything.
+func Commands() []face.Command {
+	return []face.Command{}
+}
