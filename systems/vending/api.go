@@ -206,12 +206,14 @@ func (s *System) postImport(w http.ResponseWriter, r *http.Request) error {
 }
 
 type cityOut struct {
-	City     string `json:"city"`
-	Zone     string `json:"zone"`
-	Depot    point  `json:"depot"`
-	Vehicles int    `json:"vehicles"`
-	Capacity int    `json:"capacity"`
-	Shift    int    `json:"shift_minutes"`
+	City        string `json:"city"`
+	Zone        string `json:"zone"`
+	Depot       point  `json:"depot"`
+	Vehicles    int    `json:"vehicles"`
+	Technicians int    `json:"technicians"`
+	Capacity    int    `json:"capacity"`
+	Shift       int    `json:"shift_minutes"`
+	Region      string `json:"region,omitempty" doc:"The cell that serves the city, where that is not this house"`
 }
 
 type point struct {
@@ -220,17 +222,19 @@ type point struct {
 }
 
 func (c City) out() cityOut {
-	return cityOut{c.Name, c.Zone, point{c.Lat, c.Lon}, c.Vehicles, c.Capacity, int(c.Shift / time.Minute)}
+	return cityOut{c.Name, c.Zone, point{c.Lat, c.Lon}, c.Vehicles, c.Technicians, c.Capacity, int(c.Shift / time.Minute), c.Region}
 }
 
 type putCityIn struct {
 	City string `path:"city" maxLength:"64"`
 	Body struct {
-		Zone     string `json:"zone,omitempty" doc:"IANA time zone; known for the world's large cities" example:"Europe/Berlin"`
-		Depot    *point `json:"depot,omitempty" doc:"Where vehicles start; the centre of a known city"`
-		Vehicles *int   `json:"vehicles,omitempty" minimum:"1" maximum:"10000"`
-		Capacity *int   `json:"capacity,omitempty" minimum:"1" maximum:"1000000" doc:"Items that a vehicle carries"`
-		Shift    *int   `json:"shift_minutes,omitempty" minimum:"1" maximum:"1440"`
+		Zone        string  `json:"zone,omitempty" doc:"IANA time zone; known for the world's large cities" example:"Europe/Berlin"`
+		Depot       *point  `json:"depot,omitempty" doc:"Where vehicles start; the centre of a known city"`
+		Vehicles    *int    `json:"vehicles,omitempty" minimum:"0" maximum:"10000" doc:"Of restockers"`
+		Technicians *int    `json:"technicians,omitempty" minimum:"0" maximum:"10000" doc:"Each with a vehicle"`
+		Capacity    *int    `json:"capacity,omitempty" minimum:"1" maximum:"1000000" doc:"Items that a vehicle carries"`
+		Shift       *int    `json:"shift_minutes,omitempty" minimum:"1" maximum:"1440"`
+		Region      *string `json:"region,omitempty" maxLength:"64" doc:"The cell that serves the city, where that is not this house"`
 	}
 }
 
@@ -239,7 +243,7 @@ type answer[T any] struct{ Body T }
 
 func (s *System) putCity(ctx context.Context, in *putCityIn) (*answer[cityOut], error) {
 	b := in.Body
-	n := NewCity{Zone: b.Zone, Vehicles: b.Vehicles, Capacity: b.Capacity}
+	n := NewCity{Zone: b.Zone, Vehicles: b.Vehicles, Technicians: b.Technicians, Region: b.Region, Capacity: b.Capacity}
 	if b.Depot != nil {
 		n.Lat, n.Lon = &b.Depot.Lat, &b.Depot.Lon
 	}

@@ -115,6 +115,8 @@ type machineOut struct {
 	Severity     string     `json:"severity,omitempty" doc:"Of the worst fault"`
 	SlotCount    int        `json:"slot_count"`
 	EmptyCount   int        `json:"empty_count" doc:"Slots sold out"`
+	Firmware     string     `json:"firmware,omitempty" doc:"That runs on the machine, as it says"`
+	Config       string     `json:"config,omitempty"`
 }
 
 // optional returns nil for the zero time.
@@ -129,7 +131,7 @@ func optional(t time.Time) *time.Time {
 func (m Machine) out() machineOut {
 	return machineOut{ID: m.ID, City: m.City, Lat: m.Lat, Lon: m.Lon, Model: m.Model, State: m.State(), Late: m.Late,
 		EnrolledAt: optional(m.Added), RevokedAt: optional(m.Revoked), ReportID: m.ReportID, TakenAt: optional(m.Taken),
-		ReceivedAt: optional(m.Heard), NextReportAt: optional(m.Due), FaultCount: m.Faults, Severity: m.Severity, SlotCount: m.Slots, EmptyCount: m.Empty}
+		ReceivedAt: optional(m.Heard), NextReportAt: optional(m.Due), FaultCount: m.Faults, Severity: m.Severity, SlotCount: m.Slots, EmptyCount: m.Empty, Firmware: m.Firmware, Config: m.Config}
 }
 
 type detailOut struct {

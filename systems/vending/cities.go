@@ -16,12 +16,14 @@ import (
 
 // City is where machines stand: its zone decides when their night begins.
 type City struct {
-	Name     string
-	Zone     string  // IANA
-	Lat, Lon float64 // of the depot, degrees
-	Vehicles int     // 1 to 10,000
-	Capacity int     // items that a vehicle carries; 1 to 1,000,000
-	Shift    time.Duration
+	Name        string
+	Zone        string  // IANA
+	Lat, Lon    float64 // of the depot, degrees
+	Vehicles    int     // of restockers, 0 to 10,000
+	Technicians int     // each with a vehicle, 0 to 10,000
+	Capacity    int     // items that a vehicle carries; 1 to 1,000,000
+	Shift       time.Duration
+	Region      string // the cell that serves the city's machines; "": this house
 
 	zone *time.Location
 }
@@ -29,23 +31,26 @@ type City struct {
 // NewCity is what a person says of a city. What is left out is taken from what
 // is known of it, from the table of the world's cities, or from usual values.
 type NewCity struct {
-	Zone     string
-	Lat, Lon *float64
-	Vehicles *int
-	Capacity *int
-	Shift    *time.Duration
+	Zone        string
+	Lat, Lon    *float64
+	Vehicles    *int
+	Technicians *int
+	Capacity    *int
+	Shift       *time.Duration
+	Region      *string
 }
 
 // usual values of a city that nobody described.
 const (
-	usualVehicles = 5
-	usualCapacity = 400
-	usualShift    = 8 * time.Hour
+	usualVehicles    = 5
+	usualTechnicians = 1
+	usualCapacity    = 400
+	usualShift       = 8 * time.Hour
 )
 
 // fromWorld returns a city of the table, with usual values.
 func fromWorld(w world.City) City {
-	return City{Name: w.Name, Zone: w.Zone, Lat: w.Lat, Lon: w.Lon, Vehicles: usualVehicles, Capacity: usualCapacity, Shift: usualShift}
+	return City{Name: w.Name, Zone: w.Zone, Lat: w.Lat, Lon: w.Lon, Vehicles: usualVehicles, Technicians: usualTechnicians, Capacity: usualCapacity, Shift: usualShift}
 }
 
 // SetCity defines or changes a city. Errors: Invalid, also for a city that is
@@ -78,7 +83,7 @@ func (s *System) merged(name string, in NewCity) (City, error) {
 		}
 	}
 	if !known {
-		c = City{Name: name, Vehicles: usualVehicles, Capacity: usualCapacity, Shift: usualShift}
+		c = City{Name: name, Vehicles: usualVehicles, Technicians: usualTechnicians, Capacity: usualCapacity, Shift: usualShift}
 		b.Text("city", name, 1, 64)
 		if strings.ContainsAny(name, "/\\<>\"") {
 			b.Fault("city", "holds a character that names of cities do not have")
@@ -93,14 +98,18 @@ func (s *System) merged(name string, in NewCity) (City, error) {
 	set(&c.Lat, in.Lat)
 	set(&c.Lon, in.Lon)
 	set(&c.Vehicles, in.Vehicles)
+	set(&c.Technicians, in.Technicians)
 	set(&c.Capacity, in.Capacity)
+	set(&c.Region, in.Region)
 	set(&c.Shift, in.Shift)
 	if in.Zone != "" {
 		c.Zone = in.Zone
 	}
 	b.Float("depot.lat", c.Lat, -90, 90)
 	b.Float("depot.lon", c.Lon, -180, 180)
-	b.Int("vehicles", int64(c.Vehicles), 1, 10_000)
+	b.Int("vehicles", int64(c.Vehicles), 0, 10_000)
+	b.Int("technicians", int64(c.Technicians), 0, 10_000)
+	b.Text("region", c.Region, 0, 64)
 	b.Int("capacity", int64(c.Capacity), 1, 1_000_000)
 	b.Int("shift_minutes", int64(c.Shift/time.Minute), 1, 24*60)
 	var err error

@@ -29,7 +29,9 @@ type Machine struct {
 	Faults   int       // in the newest report
 	Severity string    // of the worst of them; "" without
 	Slots    int
-	Empty    int // slots sold out
+	Empty    int    // slots sold out
+	Firmware string // that runs on it; "": it never said
+	Config   string
 }
 
 // State is the one word that matters most: revoked, late, faulty, new (never
@@ -289,7 +291,7 @@ func (p Past) Empty() int {
 
 const (
 	machinesSQL = `
-		SELECT id, city, lat, lon, model, added_at, revoked_at, report_id, taken_at, heard_at, due_at, faults, severity, slots, empty
+		SELECT id, city, lat, lon, model, added_at, revoked_at, report_id, taken_at, heard_at, due_at, faults, severity, slots, empty, firmware, config
 		FROM vending_machines`
 
 	historySQL = `
@@ -318,7 +320,7 @@ func (store) machines(ctx context.Context, tx *sqldb.Tx, q string, args []any) (
 	for rows.Next() {
 		var m Machine
 		var added, revoked, taken, heard, due, faults, severity, slots, empty int64
-		if err := rows.Scan(&m.ID, &m.City, &m.Lat, &m.Lon, &m.Model, &added, &revoked, &m.ReportID, &taken, &heard, &due, &faults, &severity, &slots, &empty); err != nil {
+		if err := rows.Scan(&m.ID, &m.City, &m.Lat, &m.Lon, &m.Model, &added, &revoked, &m.ReportID, &taken, &heard, &due, &faults, &severity, &slots, &empty, &m.Firmware, &m.Config); err != nil {
 			return nil, err
 		}
 		m.Added, m.Revoked, m.Taken, m.Heard = instant(added), instant(revoked), instant(taken), instant(heard)

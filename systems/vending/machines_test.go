@@ -23,19 +23,19 @@ func TestCities(t *testing.T) {
 		put := func(city string, body any) cityOut {
 			return get[cityOut](h, 200, "PUT", apiRoot+"/cities/"+url.PathEscape(city), boss, body)
 		}
-		want := cityOut{"Berlin", "Europe/Berlin", point{52.52, 13.40}, 5, 400, 480}
+		want := cityOut{"Berlin", "Europe/Berlin", point{52.52, 13.40}, 5, 1, 400, 480, ""}
 		if c := put("berlin", map[string]any{}); c != want {
 			t.Errorf("%+v", c)
 		}
-		want.Vehicles, want.Shift = 12, 360
-		if c := put("Berlin", map[string]any{"vehicles": 12, "shift_minutes": 360}); c != want {
+		want.Vehicles, want.Technicians, want.Shift = 12, 3, 360
+		if c := put("Berlin", map[string]any{"vehicles": 12, "technicians": 3, "shift_minutes": 360}); c != want {
 			t.Errorf("%+v", c)
 		}
 		small := map[string]any{"zone": "Europe/Berlin", "depot": map[string]any{"lat": 51.05, "lon": 8.4}}
 		put("Winterberg", small)
 		for city, body := range map[string]any{
 			"Atlantis": map[string]any{}, "Nowhere": map[string]any{"zone": "Europe/Berlin"}, "Berlin": map[string]any{"zone": "Mars/Olympus"},
-			"London": map[string]any{"zone": "Local"}, "Paris": map[string]any{"vehicles": 0}, "Rome": map[string]any{"depot": map[string]any{"lat": 91, "lon": 0}}, "Oslo": map[string]any{"colour": 1},
+			"London": map[string]any{"zone": "Local"}, "Paris": map[string]any{"vehicles": -1}, "Rome": map[string]any{"depot": map[string]any{"lat": 91, "lon": 0}}, "Oslo": map[string]any{"colour": 1},
 		} {
 			problem(t, h.call("PUT", apiRoot+"/cities/"+city, boss, body), 422, "")
 		}

@@ -19,6 +19,9 @@ type Report struct {
 	Taken  time.Time // by the machine's clock; zero: it has none
 	Slots  []Slot    // 1 to 500
 	Faults []Fault   // up to 100
+
+	// What runs on the machine, up to 64 characters each; "": it does not say.
+	Firmware, Config string
 }
 
 // Slot is one selection of the machine.
@@ -69,15 +72,19 @@ func rank(severity string) int {
 
 // body is a report as it is kept, and as two reports are compared: by content.
 type body struct {
-	Taken  *time.Time `json:"taken_at,omitempty"` // as the machine claims
-	Slots  []Slot     `json:"slots"`
-	Faults []Fault    `json:"faults,omitempty"`
+	Taken    *time.Time `json:"taken_at,omitempty"` // as the machine claims
+	Slots    []Slot     `json:"slots"`
+	Faults   []Fault    `json:"faults,omitempty"`
+	Firmware string     `json:"firmware,omitempty"`
+	Config   string     `json:"config,omitempty"`
 }
 
 // check names every fault of r and gives faults without a severity their usual one.
 func (r *Report) check() error {
 	var b bounds.Check
 	b.Text("report_id", r.ID, 1, 128)
+	b.Text("firmware", r.Firmware, 0, 64)
+	b.Text("config", r.Config, 0, 64)
 	if n := len(r.Slots); n < 1 || n > 500 {
 		b.Fault("slots", "must have 1 to 500 entries, not %d: every report tells the whole stock", n)
 	}
@@ -158,6 +165,8 @@ type incoming struct {
 	slots    int64
 	empty    int64
 	codes    []string // of the faults
+	firmware string
+	config   string
 	inserted bool
 	other    bool // the id stands for other content
 }
@@ -212,8 +221,8 @@ func (s *System) keep(ctx context.Context, m fleet.Machine, list []Report) ([]Re
 
 // row turns a checked report into what the database keeps of it.
 func (s *System) row(r *Report, now time.Time) (row *incoming, clockOff bool) {
-	b := body{Slots: r.Slots, Faults: r.Faults}
-	row = &incoming{id: r.ID, taken: now.UnixMicro(), received: now.UnixMicro(), slots: int64(len(r.Slots)), faults: int64(len(r.Faults))}
+	b := body{Slots: r.Slots, Faults: r.Faults, Firmware: r.Firmware, Config: r.Config}
+	row = &incoming{id: r.ID, taken: now.UnixMicro(), received: now.UnixMicro(), firmware: r.Firmware, config: r.Config, slots: int64(len(r.Slots)), faults: int64(len(r.Faults))}
 	if !r.Taken.IsZero() {
 		taken := r.Taken.UTC().Truncate(time.Microsecond)
 		b.Taken = &taken
@@ -279,7 +288,14 @@ func (b body) text() string {
 		}
 		out.WriteByte('}')
 	}
-	out.WriteString("]}") // of the slots or the faults, whichever came last
+	out.WriteByte(']') // of the slots or the faults, whichever came last
+	if b.Firmware != "" {
+		writeText(&out, `,"firmware":`, b.Firmware)
+	}
+	if b.Config != "" {
+		writeText(&out, `,"config":`, b.Config)
+	}
+	out.WriteByte('}')
 	return out.String()
 }
 

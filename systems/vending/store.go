@@ -18,17 +18,17 @@ type store struct{ db *sqldb.DB }
 const never = math.MaxInt64 / 2
 
 const (
-	citiesSQL = `SELECT name, zone, lat, lon, vehicles, capacity, shift_minutes FROM vending_cities ORDER BY name`
+	citiesSQL = `SELECT name, zone, lat, lon, vehicles, technicians, capacity, shift_minutes, region FROM vending_cities ORDER BY name`
 
 	addCitySQL = `
-		INSERT INTO vending_cities (name, zone, lat, lon, vehicles, capacity, shift_minutes, changed_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING`
+		INSERT INTO vending_cities (name, zone, lat, lon, vehicles, technicians, capacity, shift_minutes, region, changed_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (name) DO NOTHING`
 
 	setCitySQL = `
-		INSERT INTO vending_cities (name, zone, lat, lon, vehicles, capacity, shift_minutes, changed_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		INSERT INTO vending_cities (name, zone, lat, lon, vehicles, technicians, capacity, shift_minutes, region, changed_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (name) DO UPDATE SET zone = excluded.zone, lat = excluded.lat, lon = excluded.lon, vehicles = excluded.vehicles,
-			capacity = excluded.capacity, shift_minutes = excluded.shift_minutes, changed_at = excluded.changed_at`
+			technicians = excluded.technicians, region = excluded.region, capacity = excluded.capacity, shift_minutes = excluded.shift_minutes, changed_at = excluded.changed_at`
 
 	addMachineSQL = `
 		INSERT INTO vending_machines (id, city, lat, lon, model, added_at, revoked_at, report_id, taken_at, heard_at, due_at, faults, severity, slots, empty)
@@ -48,6 +48,8 @@ const (
 			severity = CASE WHEN $3 >= taken_at THEN $5 ELSE severity END,
 			slots = CASE WHEN $3 >= taken_at THEN $6 ELSE slots END,
 			empty = CASE WHEN $3 >= taken_at THEN $7 ELSE empty END,
+			firmware = CASE WHEN $3 >= taken_at AND $10 <> '' THEN $10 ELSE firmware END,
+			config = CASE WHEN $3 >= taken_at AND $11 <> '' THEN $11 ELSE config END,
 			taken_at = CASE WHEN $3 >= taken_at THEN $3 ELSE taken_at END,
 			heard_at = $8, due_at = $9
 		WHERE id = $1 AND revoked_at = 0`
@@ -66,11 +68,11 @@ func (store) cities(ctx context.Context, tx *sqldb.Tx) ([]City, error) {
 	var list []City
 	for rows.Next() {
 		var c City
-		var vehicles, capacity, minutes int64
-		if err := rows.Scan(&c.Name, &c.Zone, &c.Lat, &c.Lon, &vehicles, &capacity, &minutes); err != nil {
+		var vehicles, technicians, capacity, minutes int64
+		if err := rows.Scan(&c.Name, &c.Zone, &c.Lat, &c.Lon, &vehicles, &technicians, &capacity, &minutes, &c.Region); err != nil {
 			return nil, err
 		}
-		c.Vehicles, c.Capacity, c.Shift = int(vehicles), int(capacity), time.Duration(minutes)*time.Minute
+		c.Vehicles, c.Technicians, c.Capacity, c.Shift = int(vehicles), int(technicians), int(capacity), time.Duration(minutes)*time.Minute
 		list = append(list, c)
 	}
 	return list, rows.Err()
@@ -87,7 +89,7 @@ func (store) setCity(ctx context.Context, tx *sqldb.Tx, c City, now time.Time) e
 }
 
 func (c City) values(now time.Time) []any {
-	return []any{c.Name, c.Zone, c.Lat, c.Lon, int64(c.Vehicles), int64(c.Capacity), int64(c.Shift / time.Minute), now.UnixMicro()}
+	return []any{c.Name, c.Zone, c.Lat, c.Lon, int64(c.Vehicles), int64(c.Technicians), int64(c.Capacity), int64(c.Shift / time.Minute), c.Region, now.UnixMicro()}
 }
 
 func (store) add(ctx context.Context, tx *sqldb.Tx, m NewMachine, now, first time.Time) error {
@@ -146,7 +148,7 @@ func (st store) take(ctx context.Context, tx *sqldb.Tx, machine string, rows []*
 	if newest == nil {
 		return nil
 	}
-	_, err := tx.Exec(ctx, heardSQL, machine, newest.id, newest.taken, newest.faults, newest.severity, newest.slots, newest.empty, newest.received, due)
+	_, err := tx.Exec(ctx, heardSQL, machine, newest.id, newest.taken, newest.faults, newest.severity, newest.slots, newest.empty, newest.received, due, newest.firmware, newest.config)
 	return err
 }
 

@@ -22,6 +22,8 @@ type reportIn struct {
 	TakenAt  *time.Time `json:"taken_at,omitempty" doc:"By the machine's clock; leave it out without one"`
 	Slots    []slotIn   `json:"slots" minItems:"1" maxItems:"500" doc:"The whole stock, every time"`
 	Faults   []faultIn  `json:"faults,omitempty" maxItems:"100"`
+	Firmware string     `json:"firmware,omitempty" maxLength:"64" doc:"The version that runs on the machine"`
+	Config   string     `json:"config,omitempty" maxLength:"64" doc:"The version of its settings"`
 }
 
 // slotIn holds pointers, so that a number that was left out is not a zero:
@@ -49,7 +51,7 @@ func decodeReport(text []byte) (Report, error) {
 	if err := web.DecodeBytes(text, &in); err != nil {
 		return Report{}, err
 	}
-	r := Report{ID: in.ReportID, Slots: make([]Slot, len(in.Slots))}
+	r := Report{ID: in.ReportID, Slots: make([]Slot, len(in.Slots)), Firmware: in.Firmware, Config: in.Config}
 	if in.TakenAt != nil {
 		if y := in.TakenAt.UTC().Year(); y < 1 || y > 9999 {
 			return Report{}, errs.New(errs.Invalid, "taken_at is not a time of our era")
