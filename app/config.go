@@ -17,9 +17,10 @@ import (
 
 // Config is everything that a person can set, with a field per engine and room.
 type Config struct {
-	Data   string // data folder; one process at a time
-	Listen string // host:port of the HTTP door
-	MQTT   string // host:port of the MQTT door; kept for the rooms that will speak it
+	Data    string // data folder; one process at a time
+	Listen  string // host:port of the HTTP door
+	MQTT    string // host:port of the MQTT door; "" or "off": none
+	MQTTTLS string // host:port of the MQTT door that speaks TLS; "": none
 
 	SQL     string // "" for SQLite in the data folder, or postgres://...
 	NATS    string // "" for the bus in memory, or nats://...
@@ -27,6 +28,7 @@ type Config struct {
 	KeyFile string // "" for DATA/keys/house.key; clustered processes share one
 
 	TLSCert, TLSKey string // PEM files; both or none
+	ClientCA        string // PEM file with the authorities of machines' certificates; "": none are asked for
 	Insecure        bool   // allow a public address without TLS
 	TrustedProxy    string // CIDR whose X-Forwarded-* headers are believed
 	URL             string // how browsers and machines reach this house; "" derives it from Listen
@@ -59,13 +61,15 @@ func (c *Config) Settings() []Setting {
 	return append([]Setting{
 		{Key: "data", Value: &c.Data, Help: "data folder, one process at a time"},
 		{Key: "listen", Value: &c.Listen, Help: "address of the pages and the API"},
-		{Key: "mqtt", Value: &c.MQTT, Help: "address of the MQTT door", Hidden: true},
+		{Key: "mqtt", Value: &c.MQTT, Help: "address at which machines speak MQTT, or off"},
+		{Key: "mqtt-tls", Value: &c.MQTTTLS, Help: "address at which machines speak MQTT over TLS (needs --tls-cert)"},
 		{Key: "sql", Value: &c.SQL, Help: "postgres://... (default: SQLite in the data folder)"},
 		{Key: "nats", Value: &c.NATS, Help: "nats://... (default: announcements in this process only)"},
 		{Key: "bucket", Value: &c.Bucket, Help: "s3://KEY@host:port/bucket (default: files in the data folder)"},
 		{Key: "key-file", Value: &c.KeyFile, Help: "file with the house's key, the same for all processes of a cluster (default: DATA/keys/house.key)"},
 		{Key: "tls-cert", Value: &c.TLSCert, Help: "PEM file with the certificate chain"},
 		{Key: "tls-key", Value: &c.TLSKey, Help: "PEM file with the certificate's key"},
+		{Key: "client-ca", Value: &c.ClientCA, Help: "PEM file with the authorities that sign machines' certificates (CN: id, OU: system)"},
 		{Key: "insecure", Value: &c.Insecure, Help: "allow an address other than loopback without TLS"},
 		{Key: "trusted-proxy", Value: &c.TrustedProxy, Help: "network (CIDR) whose X-Forwarded headers are believed"},
 		{Key: "url", Value: &c.URL, Help: "how browsers and machines reach this house (default: from --listen)"},
@@ -126,6 +130,15 @@ func Load(given map[string]string, environ []string, file string) (Config, []Sou
 	return c, sources, c.valid(given)
 }
 
+// off is the word for no listener.
+const off = "off"
+
+// public says whether a host is reached from other machines.
+func public(host string) bool {
+	ip := net.ParseIP(host)
+	return host != "localhost" && (ip == nil || !ip.IsLoopback())
+}
+
 // valid checks what concerns several keys at once.
 func (c Config) valid(given map[string]string) error {
 	host, _, err := net.SplitHostPort(c.Listen)
@@ -135,8 +148,19 @@ func (c Config) valid(given map[string]string) error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errs.New(errs.Invalid, "tls-cert and tls-key: give both or none")
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && c.TLSCert == "" && !c.Insecure {
+	if c.TLSCert == "" && (c.MQTTTLS != "" || c.ClientCA != "") {
+		return errs.New(errs.Invalid, "mqtt-tls and client-ca need --tls-cert and --tls-key")
+	}
+	if public(host) && c.TLSCert == "" && !c.Insecure {
 		return errs.New(errs.Invalid, "listen: %s is reachable from outside: give --tls-cert and --tls-key, or --insecure behind a proxy that speaks TLS", c.Listen)
+	}
+	if c.MQTT != "" && c.MQTT != off {
+		if host, _, err = net.SplitHostPort(c.MQTT); err != nil {
+			return errs.New(errs.Invalid, "mqtt: %q is neither host:port nor off: %v", c.MQTT, err)
+		}
+		if public(host) && !c.Insecure {
+			return errs.New(errs.Invalid, "mqtt: %s is reachable from outside, and machines' tokens would be too: use --mqtt-tls, or --insecure behind a proxy that speaks TLS", c.MQTT)
+		}
 	}
 	if c.SQL != "" && !strings.HasPrefix(c.SQL, "postgres://") && !strings.HasPrefix(c.SQL, "postgresql://") {
 		return errs.New(errs.Invalid, "sql: want postgres://..., not %q", scheme(c.SQL))

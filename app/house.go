@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"runtime"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"plumb/answers"
@@ -28,10 +29,11 @@ import (
 
 // house is the rooms, open and mounted.
 type house struct {
-	faces   []face.Face
-	console *console.Console
-	api     *web.API
-	handler http.Handler
+	faces    []face.Face
+	console  *console.Console
+	api      *web.API
+	registry *prometheus.Registry
+	handler  http.Handler
 }
 
 // build opens the rooms of list on e and mounts them. url is how machines and
@@ -89,7 +91,7 @@ func build(ctx context.Context, cfg Config, list []room, e *engines, log *slog.L
 	if err := shell.Mount(faces); err != nil {
 		return nil, err
 	}
-	return &house{faces, shell, api, web.House(mux, gate, web.Options{Metrics: measures, TrustedProxy: proxy})}, nil
+	return &house{faces, shell, api, registry, web.House(mux, gate, web.Options{Metrics: measures, TrustedProxy: proxy})}, nil
 }
 
 // trusted returns whether a remote address is the proxy that cidr names.

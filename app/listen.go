@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -30,6 +32,7 @@ type door struct {
 	cfg Config
 	log *slog.Logger
 	ln  net.Listener
+	tls *tls.Config // nil: plain
 	srv *http.Server
 }
 
@@ -46,9 +49,32 @@ func openDoor(cfg Config, log *slog.Logger) (*door, error) {
 			ln.Close()
 			return nil, errs.Wrap(errs.Invalid, err, "read the certificate %s and its key %s", cfg.TLSCert, cfg.TLSKey)
 		}
-		d.ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
+		d.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+		if cfg.ClientCA != "" {
+			if d.tls.ClientCAs, err = authorities(cfg.ClientCA); err != nil {
+				ln.Close()
+				return nil, err
+			}
+			d.tls.ClientAuth = tls.VerifyClientCertIfGiven // browsers have none
+		}
+		web := d.tls.Clone()
+		web.NextProtos = []string{"h2", "http/1.1"}
+		d.ln = tls.NewListener(ln, web)
 	}
 	return d, nil
+}
+
+// authorities reads certificates of those who sign machines' certificates.
+func authorities(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, errs.Wrap(errs.Invalid, err, "read the authorities of machines (client-ca)")
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errs.New(errs.Invalid, "client-ca: %s holds no certificate in PEM", file)
+	}
+	return pool, nil
 }
 
 // base is the URL under which this house is reached.

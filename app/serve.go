@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"plumb/engines/devices"
 )
 
 // Serve runs the named systems (all, when none is named) until ctx ends; then it
@@ -27,9 +29,6 @@ func Serve(ctx context.Context, cfg Config, systems []string, stdout, stderr io.
 	if cfg.NoSync {
 		log.Warn("nothing is synced to disk: what is acknowledged will be lost when the power goes")
 	}
-	if cfg.MQTT != Default().MQTT {
-		log.Warn("nothing listens on the MQTT address: no system of this version speaks MQTT", "address", cfg.MQTT)
-	}
 	d, err := openDoor(cfg, log)
 	if err != nil {
 		return err
@@ -44,15 +43,19 @@ func Serve(ctx context.Context, cfg Config, systems []string, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	if err := greet(ctx, cfg, e, d, h, stdout); err != nil {
+	machines, err := openDevices(ctx, cfg, e, h, d.tls)
+	if err != nil {
 		return err
 	}
-	return h.run(ctx, cfg, e, d, log)
+	if err := greet(ctx, cfg, e, d, machines, stdout); err != nil {
+		return err
+	}
+	return h.run(ctx, cfg, e, d, machines, log)
 }
 
 // run works until ctx ends or a part fails, and then ends the parts in order:
 // first the door, so that no request finds its room closed.
-func (h *house) run(ctx context.Context, cfg Config, e *engines, d *door, log *slog.Logger) error {
+func (h *house) run(ctx context.Context, cfg Config, e *engines, d *door, machines *devices.Devices, log *slog.Logger) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	if err := e.jobs.Start(ctx); err != nil {
@@ -81,10 +84,11 @@ func (h *house) run(ctx context.Context, cfg Config, e *engines, d *door, log *s
 	context.AfterFunc(ctx, h.console.Drain)
 	log.Info("serving", "url", d.base(), "systems", len(h.faces), "data", cfg.Data, "version", Version)
 	err := d.serve(ctx, h.handler)
-	endRooms()
-	loops.Wait()
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	err = errors.Join(err, machines.Close(late))
+	endRooms()
+	loops.Wait()
 	err = errors.Join(err, e.jobs.Stop(late))
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
@@ -95,8 +99,11 @@ func (h *house) run(ctx context.Context, cfg Config, e *engines, d *door, log *s
 
 // greet prints where to look and, at a first start or with the demonstration, a
 // link that signs in.
-func greet(ctx context.Context, cfg Config, e *engines, d *door, h *house, w io.Writer) error {
+func greet(ctx context.Context, cfg Config, e *engines, d *door, machines *devices.Devices, w io.Writer) error {
 	fmt.Fprintf(w, "Plumb is at %s\n", d.base())
+	for _, a := range machines.Addresses() {
+		fmt.Fprintf(w, "MQTT is at %s\n", a)
+	}
 	if !e.accounts.Fresh() && !cfg.Demo {
 		return nil
 	}

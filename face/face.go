@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"plumb/base/ids"
+	"plumb/engines/devices"
 	"plumb/engines/jobs"
 	"plumb/engines/web"
 )
@@ -35,6 +36,7 @@ type Face struct {
 	Prefixes []string   // further URL prefixes, such as "/dav/"
 	API      []web.Op   // below /api/v1/Name/
 	Work     []jobs.Work
+	Topics   []devices.Topic // of MQTT, all of the realm Name, for its machines
 
 	Run   func(ctx context.Context) error           // background loop until ctx ends
 	Check func(ctx context.Context) error           // invariants hold and dependencies answer; nil error: healthy
@@ -100,6 +102,11 @@ func (f Face) Valid() error {
 	for _, p := range f.Pages {
 		if !p.Access.Declared() {
 			return fmt.Errorf("face %s: page %q declares no access", f.Name, p.Pattern)
+		}
+	}
+	for _, t := range f.Topics {
+		if t.Realm != f.Name || t.Handle == nil {
+			return fmt.Errorf("face %s: topic %q of %q is not its own, or has no handler", f.Name, t.Name, t.Realm)
 		}
 	}
 	prefix := "/api/v1/" + f.Name + "/"

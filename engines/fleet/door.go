@@ -16,14 +16,18 @@ import (
 )
 
 // Authenticate implements web.Authenticator: it knows machines by the token in
-// "Authorization: Bearer". The Who it returns has the Kind "machine", and the
-// machine's key (realm/id) as ID.
+// "Authorization: Bearer", or by the client certificate of the connection. The Who
+// it returns has the Kind "machine", and the machine's key (realm/id) as ID.
 func (f *Fleet) Authenticate(r *http.Request) (web.Who, error) {
-	token, ok := bearer(r)
-	if !ok {
+	var m Machine
+	var err error
+	if token, ok := bearer(r); ok {
+		m, err = f.ByToken(r.Context(), token)
+	} else if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 && r.Header.Get("Cookie") == "" {
+		m, err = f.ByCertificate(r.Context(), r.TLS.VerifiedChains[0][0])
+	} else {
 		return web.Who{}, nil
 	}
-	m, err := f.ByToken(r.Context(), token)
 	if err != nil {
 		return web.Who{}, err
 	}

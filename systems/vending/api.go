@@ -58,6 +58,7 @@ func (s *System) api() []web.Op {
 		web.Operation(web.Operator, restore, s.postRestore),
 		web.Operation(web.Operator, op("POST", "/machines/{id}/code", "Make a one-time code with which the machine gets a new token"), s.postCode),
 		web.Operation(web.Person, op("GET", "/machines/{id}/reports", "A machine's reports, the newest first"), s.getHistory),
+		web.Operation(web.Person, op("GET", "/machines/{id}/refused", "Messages of a machine that could not be stored as reports, the newest first"), s.getRefused),
 		web.Operation(web.Public, op("POST", "/enrol", "Change a one-time code for the machine's token"), s.postEnrol),
 		web.RawOperation(web.Machine, reports, s.postReports).Describe(reportIn{}, receiptOut{}),
 	}

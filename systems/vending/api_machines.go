@@ -277,3 +277,25 @@ func (s *System) getTonight(ctx context.Context, _ *struct{}) (*answer[tonightOu
 	}
 	return &answer[tonightOut]{out}, nil
 }
+
+type refusedOut struct {
+	Refused []refusalOut `json:"refused"`
+}
+
+type refusalOut struct {
+	ReceivedAt time.Time `json:"received_at"`
+	Why        string    `json:"why"`
+	Body       string    `json:"body" doc:"As it came; cut after 16 KiB"`
+}
+
+func (s *System) getRefused(ctx context.Context, in *idIn) (*answer[refusedOut], error) {
+	list, err := s.Refusals(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := refusedOut{Refused: make([]refusalOut, len(list))}
+	for i, r := range list {
+		out.Refused[i] = refusalOut{r.Received, r.Why, r.Body}
+	}
+	return &answer[refusedOut]{out}, nil
+}

@@ -13,7 +13,8 @@ func (s *System) Face() face.Face {
 		Name: realm, Title: "Vending fleet", Group: "Devices and money", Questions: []int{12},
 		Asks:  "188,888 machines report at midnight. What breaks, and what holds?",
 		Pages: s.pages(), API: s.api(), Links: s.links(),
-		Work: s.work(), Run: s.Run, Check: s.Check, Live: s.live, Demo: s.Demo,
+		Topics: s.topics(),
+		Work:   s.work(), Run: s.Run, Check: s.Check, Live: s.live, Demo: s.Demo,
 		Collect: s.measures.collectors(),
 		About:   about,
 	}

@@ -86,6 +86,7 @@ type receiptOut struct {
 	Detail        string    `json:"detail,omitempty" doc:"Of a line: why it was not stored"`
 	Errors        []faultAt `json:"errors,omitempty"`
 	RetryInS      float64   `json:"retry_in_s,omitempty" doc:"Of a refused line: send it again after so many seconds"`
+	RetryAfter    int       `json:"retry_after,omitempty" doc:"On MQTT: the same in whole seconds"`
 }
 
 type faultAt struct {
