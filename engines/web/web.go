@@ -41,16 +41,17 @@ type Access string
 
 // The house's one list of roles. Operator and Admin are also roles of people.
 const (
-	Public   Access = "public"   // anybody
-	Person   Access = "person"   // whoever signed in
-	Machine  Access = "machine"  // an enrolled device, with its own token
-	Operator Access = "operator" // people who run the systems
-	Admin    Access = "admin"    // people who also manage people and tokens
+	Public            Access = "public"              // anybody
+	Person            Access = "person"              // whoever signed in
+	Machine           Access = "machine"             // an enrolled device, with its own token
+	Operator          Access = "operator"            // people who run the systems
+	MachineOrOperator Access = "machine-or-operator" // a device, or an operator on its behalf: the handler says for which
+	Admin             Access = "admin"               // people who also manage people and tokens
 )
 
-// Declared says whether a is one of the five.
+// Declared says whether a is one of these.
 func (a Access) Declared() bool {
-	return slices.Contains([]Access{Public, Person, Machine, Operator, Admin}, a)
+	return slices.Contains([]Access{Public, Person, Machine, Operator, MachineOrOperator, Admin}, a)
 }
 
 // Who is the one who asks. The zero Who is a stranger.
@@ -75,6 +76,8 @@ func (w Who) May(a Access) bool {
 		return w.Kind == "person"
 	case Operator:
 		return w.Kind == "person" && (slices.Contains(w.Roles, Operator) || slices.Contains(w.Roles, Admin))
+	case MachineOrOperator:
+		return w.May(Machine) || w.May(Operator)
 	case Admin:
 		return w.Kind == "person" && slices.Contains(w.Roles, Admin)
 	}

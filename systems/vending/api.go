@@ -16,7 +16,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"plumb/base/errs"
+	"plumb/engines/fleet"
 	"plumb/engines/web"
+	"plumb/systems/vending/internal/dts"
 )
 
 const (
@@ -46,7 +48,17 @@ func (s *System) api() []web.Op {
 	file.Description = "Resumable: what is answered is durable, a bad line stops no other, and a machine that stands there already is answered with unchanged. After a failure send the same file again."
 	file.Parameters = []*huma.Param{{Name: "credentials", In: "query", Description: "token (the default) or code: what each new machine gets", Schema: &huma.Schema{Type: "string", Enum: []any{"token", "code"}}}}
 	file.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/csv": {Schema: &huma.Schema{Type: "string"}}}}
+	audit := op("POST", "/machines/{id}/dts", "Take an EVA-DTS audit file of the machine (text/plain)")
+	audit.MaxBodyBytes = dts.MaxBytes
+	audit.Description = "Answered when the file is durable. The first serial number that a machine's files name belongs to it; a file of another is refused with 409. A file with a wrong checksum is kept, and its counters are not believed."
+	audit.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: "string"}}}}
+	unbind := op("DELETE", "/machines/{id}/serial", "Forget the serial number of a machine that was exchanged")
+	unbind.DefaultStatus = http.StatusNoContent
 	return []web.Op{
+		web.RawOperation(web.MachineOrOperator, audit, s.postAudit).Describe(nil, auditOut{}),
+		web.Operation(web.Person, op("GET", "/machines/{id}/audits", "A machine's EVA-DTS files, the newest first"), s.getAudits),
+		web.Operation(web.Person, op("GET", "/machines/{id}/audits/{audit}", "An EVA-DTS file, read anew"), s.getAudit),
+		web.Operation(web.Operator, unbind, s.deleteSerial),
 		web.Operation(web.Operator, op("PUT", "/cities/{city}", "Define or change a city"), s.putCity),
 		web.Operation(web.Person, op("GET", "/cities", "The defined cities"), s.getCities),
 		web.Operation(web.Person, op("GET", "/tonight", "How the night stands, by city"), s.getTonight),
@@ -97,6 +109,37 @@ func (s *System) postReports(w http.ResponseWriter, r *http.Request) error {
 		return s.refusal(w, r, err)
 	}
 	web.WriteJSON(w, http.StatusOK, receipts[0].out())
+	return nil
+}
+
+// postAudit takes a file from its machine, or from an operator on its behalf.
+func (s *System) postAudit(w http.ResponseWriter, r *http.Request) error {
+	id, who := r.PathValue("id"), web.WhoIs(r.Context())
+	m := fleet.Machine{Realm: realm, ID: id}
+	if who.Kind == "machine" {
+		var err error
+		if m, err = s.n.Fleet.ByWho(r.Context(), realm, who); err != nil {
+			return err
+		}
+		if m.ID != id {
+			return errs.New(errs.Denied, "machine %s may send its own audits only", m.ID)
+		}
+	} else {
+		d, err := s.Machine(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		m.Cohort = d.City
+	}
+	text, err := readAll(r)
+	if err != nil {
+		return err
+	}
+	a, err := s.Audit(r.Context(), m, text)
+	if err != nil {
+		return s.refusal(w, r, err)
+	}
+	web.WriteJSON(w, http.StatusOK, a.out())
 	return nil
 }
 

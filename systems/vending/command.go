@@ -5,5 +5,8 @@ import "plumb/face"
 // Commands are the room's command-line verbs, `plumb vending VERB`. They are
 // declared without opening anything.
 func Commands() []face.Command {
-	return []face.Command{}
+	return []face.Command{
+		{System: realm, Needs: face.Nothing, New: dtsCommand},
+		{System: realm, Needs: face.Nothing, New: routeCommand},
+	}
 }

@@ -11,6 +11,7 @@ type measures struct {
 	reports  *prometheus.CounterVec // by outcome: stored, duplicate, invalid, conflict
 	refused  *prometheus.CounterVec // at the door, by reason: busy, away, rate, invalid
 	clockOff prometheus.Counter
+	audits   *prometheus.CounterVec // EVA-DTS files, by verdict
 	gauges   []prometheus.Collector
 }
 
@@ -20,6 +21,10 @@ func newMeasures(s *System) measures {
 		reports:  prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "reports_total", Help: "Reports by what became of them."}, []string{"outcome"}),
 		refused:  prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "refused_total", Help: "Reports refused before they were stored, by reason."}, []string{"reason"}),
 		clockOff: prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "clock_off_total", Help: "Reports whose taken_at was not believed."}),
+	}
+	m.audits = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "audits_total", Help: "EVA-DTS files by the verdict of their checksums."}, []string{"verdict"})
+	for _, v := range []string{"ok", "no_checksum", "bad_checksum"} {
+		m.audits.WithLabelValues(v)
 	}
 	for _, o := range []string{"stored", "duplicate", "invalid", "conflict"} {
 		m.reports.WithLabelValues(o) // so that they exist before the first
@@ -44,7 +49,7 @@ func newMeasures(s *System) measures {
 }
 
 func (m *measures) collectors() []prometheus.Collector {
-	return append([]prometheus.Collector{m.reports, m.refused, m.clockOff}, m.gauges...)
+	return append([]prometheus.Collector{m.reports, m.refused, m.clockOff, m.audits}, m.gauges...)
 }
 
 // receipt counts what became of one report.

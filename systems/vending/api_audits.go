@@ -1,0 +1,140 @@
+package vending
+
+import (
+	"context"
+	"time"
+
+	"plumb/systems/vending/internal/dts"
+)
+
+// The wire types of EVA-DTS audits, over HTTP and on the command line.
+
+type auditOut struct {
+	ID       string   `json:"id,omitempty" doc:"SHA-256 of the file"`
+	Status   string   `json:"status,omitempty" enum:"stored,duplicate"`
+	Received string   `json:"received_at,omitempty" format:"date-time"`
+	File     string   `json:"file,omitempty" doc:"On the command line: its name"`
+	Verdict  string   `json:"verdict" enum:"ok,no_checksum,bad_checksum" doc:"The worst of its sets"`
+	Sets     []setOut `json:"sets"`
+	Warnings []string `json:"warnings"`
+	Problem  string   `json:"problem,omitempty" doc:"On the command line: why the file was not read"`
+}
+
+type setOut struct {
+	Verdict  string       `json:"verdict" enum:"ok,no_checksum,bad_checksum"`
+	Machine  string       `json:"machine" doc:"Serial number"`
+	Model    string       `json:"model,omitempty"`
+	Decimals int          `json:"decimals" doc:"Of all money here"`
+	Currency string       `json:"currency,omitempty" doc:"ISO 4217"`
+	Taken    string       `json:"taken_at_local,omitempty" doc:"By the machine's clock, in no zone"`
+	Sold     int64        `json:"sold" doc:"Vends since the machine was initialised"`
+	Value    int64        `json:"value"`
+	Cash     cashOut      `json:"cash"`
+	Products []productOut `json:"products"`
+	Events   []eventOut   `json:"events"`
+	Unknown  int          `json:"unknown_records" doc:"Of kinds that are not read; they are kept"`
+}
+
+type cashOut struct {
+	Sales int64 `json:"sales" doc:"Paid in cash since the machine was initialised"`
+	Box   int64 `json:"box"`
+	Tubes int64 `json:"tubes"`
+}
+
+type productOut struct {
+	ID         string `json:"id"`
+	Name       string `json:"name,omitempty"`
+	Price      int64  `json:"price"`
+	Capacity   int64  `json:"capacity,omitempty"`
+	Sold       int64  `json:"sold"`
+	Value      int64  `json:"value"`
+	SinceReset int64  `json:"sold_since_reset,omitempty"`
+	SoldOut    bool   `json:"sold_out,omitempty"`
+}
+
+type eventOut struct {
+	Code   string `json:"code"`
+	Fault  string `json:"fault" enum:"coin_jam,stuck_item,door_open,temperature,card_reader,other"`
+	Count  int64  `json:"count" doc:"Since the last reset"`
+	Active bool   `json:"active"`
+}
+
+func fileOut(f dts.File) auditOut {
+	out := auditOut{Verdict: string(f.Verdict), Sets: []setOut{}, Warnings: append([]string{}, f.Warnings...)}
+	for _, s := range f.Sets {
+		o := setOut{Verdict: string(s.Verdict), Machine: s.Machine, Model: s.Model, Decimals: s.Decimals, Currency: s.Currency, Taken: s.Taken,
+			Sold: s.Sold, Value: s.Value, Cash: cashOut(s.Cash), Products: []productOut{}, Events: []eventOut{}, Unknown: s.Unknown}
+		for _, p := range s.Products {
+			o.Products = append(o.Products, productOut{p.ID, p.Name, p.Price, p.Capacity, p.Sold, p.Value, p.SinceReset, p.SoldOut})
+		}
+		for _, e := range s.Events {
+			o.Events = append(o.Events, eventOut{e.Code, e.Fault(), e.Count, e.Active})
+		}
+		out.Sets = append(out.Sets, o)
+	}
+	return out
+}
+
+func (a Audit) out() auditOut {
+	o := fileOut(a.File)
+	o.ID, o.Status, o.Received = a.ID, "stored", a.Received.Format(wireTime)
+	if a.Duplicate {
+		o.Status = "duplicate"
+	}
+	return o
+}
+
+type auditsIn struct {
+	ID     string `path:"id" maxLength:"64"`
+	Cursor string `query:"cursor" maxLength:"400"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
+}
+
+type auditsOut struct {
+	Audits []pastAuditOut `json:"audits"`
+	Next   string         `json:"next,omitempty" doc:"Cursor of the next page; absent on the last"`
+}
+
+type pastAuditOut struct {
+	ID       string    `json:"id"`
+	Received time.Time `json:"received_at"`
+	Verdict  string    `json:"verdict"`
+}
+
+func (s *System) getAudits(ctx context.Context, in *auditsIn) (*answer[auditsOut], error) {
+	if _, err := s.Machine(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	list, next, err := s.Audits(ctx, in.ID, in.Cursor, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := auditsOut{Audits: make([]pastAuditOut, len(list)), Next: next}
+	for i, a := range list {
+		out.Audits[i] = pastAuditOut(a)
+	}
+	return &answer[auditsOut]{out}, nil
+}
+
+type auditIn struct {
+	ID    string `path:"id" maxLength:"64"`
+	Audit string `path:"audit" maxLength:"64"`
+}
+
+func (s *System) getAudit(ctx context.Context, in *auditIn) (*answer[auditOut], error) {
+	text, err := s.AuditText(ctx, in.ID, in.Audit)
+	if err != nil {
+		return nil, err
+	}
+	f, err := dts.Read([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	o := fileOut(f)
+	o.ID = in.Audit
+	return &answer[auditOut]{o}, nil
+}
+
+func (s *System) deleteSerial(ctx context.Context, in *idIn) (*struct{}, error) {
+	return nil, s.Unbind(ctx, in.ID)
+}
