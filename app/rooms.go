@@ -26,7 +26,7 @@ func rooms() []room {
 	return []room{
 		{"vending", func(ctx context.Context, e *engines, shell web.Shell, cfg Config, url string) (face.Face, error) {
 			s, err := vending.New(ctx, vending.Needs{
-				DB: e.db, Fleet: e.fleet, Once: e.once, Bus: e.bus, Clock: e.clock, Log: e.log, Shell: shell, URL: url,
+				DB: e.db, Fleet: e.fleet, Jobs: e.jobs, Once: e.once, Bus: e.bus, Clock: e.clock, Log: e.log, Shell: shell, URL: url,
 			}, cfg.Vending)
 			if err != nil {
 				return face.Face{}, err
@@ -108,5 +108,11 @@ func vendingSettings(c *vending.Config) []Setting {
 		{Key: "vending.retention", Value: &c.Retention, Help: "how long reports are kept"},
 		{Key: "vending.capacity", Value: &c.Capacity, Help: "reports a second that the database is thought to store, until that is measured"},
 		{Key: "vending.queue", Value: &c.Queue, Help: "work that may wait before machines get a later slot"},
+		{Key: "vending.gate-share", Value: &c.GateShare, Help: "share of a city's machines that must be in before its night is planned"},
+		{Key: "vending.gate-earliest", Value: &c.GateEarliest, Help: "how much of a night must be over before it is planned"},
+		{Key: "vending.gate-deadline", Value: &c.GateDeadline, Help: "how much of a night may be over when it is planned, whoever is late"},
+		{Key: "vending.leave", Value: &c.Leave, Help: "when vehicles leave, after midnight by the city's clock"},
+		{Key: "vending.plan-cpu", Value: &c.PlanCPU, Help: "processor time for the routes of a city"},
+		{Key: "vending.region", Value: &c.Region, Help: "name of the region that this house serves (default: all)"},
 	}
 }

@@ -40,6 +40,9 @@ const (
 	warm = 0.02 // from given routes
 	cold = 0.002
 
+	// generousEvery is how often stops are inserted whatever they cost.
+	generousEvery = 16
+
 	// stride is how many steps are made between two looks at the clock.
 	stride = 128
 )
@@ -66,9 +69,12 @@ func Solve(ctx context.Context, p Problem, o Options) (Solution, error) {
 		begin = warm
 		s.adopt(o.Start)
 	}
-	s.recreate()
 	var best snapshot
 	s.save(&best)
+	s.recreate(true)
+	if s.total < best.total {
+		s.save(&best)
+	}
 	iterations := s.anneal(ctx, o, begin, &best)
 	sol := best.solution(&p, iterations)
 	for _, i := range sol.Dropped {
@@ -140,7 +146,7 @@ func (s *search) step(t float64, best *snapshot) {
 	s.kept = append(s.kept[:0], s.absent...)
 	s.done, s.dirty = s.done[:0], s.dirty[:0]
 	s.ruin()
-	s.recreate()
+	s.recreate(len(s.absent) > 0 && s.rand.below(generousEvery) == 0)
 	if s.total >= before-t*math.Log(s.rand.unit()+1e-300) {
 		s.rollback(before)
 		s.absent = append(s.absent[:0], s.kept...)

@@ -1,6 +1,9 @@
 package routing
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // The parameters of the ruin, as the paper names them.
 const (
@@ -85,8 +88,9 @@ func (s *search) tear(c int32, longest float64, left *int) {
 
 // recreate inserts absent stops, each at its cheapest place as seen with a blink
 // now and then, in an order drawn for the step. Stops stay out where that is
-// cheaper.
-func (s *search) recreate() {
+// cheaper, but not when generous: a route that pays begins with a stop that does
+// not, and the whole is judged afterwards.
+func (s *search) recreate(generous bool) {
 	s.order()
 	left := s.absent[:0]
 	for _, c := range s.absent {
@@ -95,6 +99,9 @@ func (s *search) recreate() {
 			// Two stops far out may pay together where neither does alone, and
 			// the best set of stops is seldom the one of the cheapest places.
 			limit *= 0.5 + 1.5*s.rand.unit()
+			if generous {
+				limit = math.Inf(1)
+			}
 		}
 		if prev, r, delta, ok := s.place(c, limit); ok {
 			s.insert(c, prev, r, delta)

@@ -85,7 +85,7 @@ func NewAPI(mux *http.ServeMux, gate *Gate, version string) *API {
 			OpenAPI: "3.1.0",
 			Info:    &huma.Info{Title: "Plumb", Version: version, Description: "Errors are problem documents (RFC 9457). Times are RFC 3339, money is in minor units."},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"token": {Type: "http", Scheme: "bearer", Description: "A person's or a machine's token"},
 				},
@@ -276,4 +276,18 @@ func (a *API) serveDocument(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("ETag", a.tag)
 	w.Header().Set("Cache-Control", "no-cache")
 	return Send(w, r, http.StatusOK, "application/json", a.json)
+}
+
+// schemaName names a type of a room after the room too: two of them may have wire
+// types of the same name.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if _, room, ok := strings.Cut(t.PkgPath(), "/systems/"); ok && t.Name() != "" && room != "" {
+		room, _, _ = strings.Cut(room, "/")
+		return strings.ToUpper(room[:1]) + room[1:] + name
+	}
+	return name
 }

@@ -2,6 +2,7 @@ package vending
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"time"
 
@@ -52,9 +54,16 @@ func (s *System) api() []web.Op {
 	audit.MaxBodyBytes = dts.MaxBytes
 	audit.Description = "Answered when the file is durable. The first serial number that a machine's files name belongs to it; a file of another is refused with 409. A file with a wrong checksum is kept, and its counters are not believed."
 	audit.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: "string"}}}}
+	plan := op("POST", "/plans", "Plan a city's night: the newest plan there is, or a new one")
+	plan.Description = "200 with the plan that is there, 202 with one that was queued; a night's plan is made by itself when its reports are in, with a deadline. The same request again does nothing more."
 	unbind := op("DELETE", "/machines/{id}/serial", "Forget the serial number of a machine that was exchanged")
 	unbind.DefaultStatus = http.StatusNoContent
 	return []web.Op{
+		web.Operation(web.Operator, plan, s.postPlan),
+		web.Operation(web.Person, op("GET", "/plans", "Plans, the newest nights first"), s.getPlans),
+		web.Operation(web.Person, op("GET", "/plans/{city}/{date}", "A night's plan with its routes"), s.getPlan),
+		web.RawOperation(web.Person, op("GET", "/plans/{city}/{date}/routes.csv", "A plan's stops and loads as CSV"), s.exported("csv", "text/csv; charset=utf-8")),
+		web.RawOperation(web.Person, op("GET", "/plans/{city}/{date}/routes.geojson", "A plan's routes as GeoJSON (RFC 7946)"), s.exported("geojson", "application/geo+json")),
 		web.RawOperation(web.MachineOrOperator, audit, s.postAudit).Describe(nil, auditOut{}),
 		web.Operation(web.Person, op("GET", "/machines/{id}/audits", "A machine's EVA-DTS files, the newest first"), s.getAudits),
 		web.Operation(web.Person, op("GET", "/machines/{id}/audits/{audit}", "An EVA-DTS file, read anew"), s.getAudit),
@@ -141,6 +150,42 @@ func (s *System) postAudit(w http.ResponseWriter, r *http.Request) error {
 	}
 	web.WriteJSON(w, http.StatusOK, a.out())
 	return nil
+}
+
+// exported answers with a plan's routes in a form for other programs.
+func (s *System) exported(form, kind string) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		date, err := dateIn(r.PathValue("date"))
+		if err != nil {
+			return err
+		}
+		revision, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("revision"), "0"))
+		if err != nil || revision < 0 {
+			return errs.New(errs.Invalid, "revision must be a whole number from 0")
+		}
+		p, err := s.Plan(r.Context(), r.PathValue("city"), date, revision)
+		if err != nil {
+			return err
+		}
+		var text bytes.Buffer
+		if err := s.export(&text, form, p); err != nil {
+			return err
+		}
+		w.Header().Set("Content-Type", kind)
+		w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=\"routes-%s-%s.%s\"", ascii(p.City), date, form))
+		w.Write(text.Bytes())
+		return nil
+	}
+}
+
+// ascii keeps the letters of a name that every browser takes in a file's name.
+func ascii(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, name)
 }
 
 // readAll reads the body, which the gate has bounded.

@@ -41,8 +41,8 @@ func (s *System) recall(ctx context.Context, supposed float64) (float64, error) 
 	return capacity, nil
 }
 
-// Run writes down what capacity is measured, when it changes, until ctx ends.
-func (s *System) Run(ctx context.Context) error {
+// rememberCapacity writes down what capacity is measured, when it changes, until ctx ends.
+func (s *System) rememberCapacity(ctx context.Context) error {
 	known := s.door.admission.State(s.n.Clock.Now()).Capacity
 	for {
 		select {

@@ -11,6 +11,7 @@ const (
 	subjectCities   = "vending.cities"   // a city was defined or changed; no payload
 	subjectReported = "vending.reported" // Reported: reports were stored
 	subjectFaulty   = "vending.faulty"   // Faulty: a machine's newest report names faults
+	subjectPlan     = "vending.plan"     // Planned: a plan changed its state
 )
 
 // Reported tells of reports that were committed together.
@@ -28,6 +29,13 @@ type Faulty struct {
 	Report  string    `json:"report_id"`
 	Codes   []string  `json:"codes"`
 	At      time.Time `json:"at"`
+}
+
+// Planned tells of a city's plan that changed its state.
+type Planned struct {
+	City  string `json:"city"`
+	Date  string `json:"date"`
+	State string `json:"state"`
 }
 
 // announce publishes v. A loss is logged and does no harm: nobody relies on it.

@@ -18,6 +18,7 @@ import (
 	"plumb/base/errs"
 	"plumb/engines/bus"
 	"plumb/engines/fleet"
+	"plumb/engines/jobs"
 	"plumb/engines/once"
 	"plumb/engines/sqldb"
 	"plumb/engines/sqldb/sqldbtest"
@@ -86,7 +87,11 @@ func open(t testing.TB, db *sqldb.DB, change ...func(*Config)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.System, err = New(ctx, Needs{DB: db, Fleet: f, Once: kept, Bus: h.bus, Clock: h.clock, Log: log, Shell: h.shell, URL: "http://plumb.test"}, c)
+	queue, err := jobs.Open(ctx, db, jobs.Config{Log: log, Clock: h.clock, Workers: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.System, err = New(ctx, Needs{DB: db, Fleet: f, Jobs: queue, Once: kept, Bus: h.bus, Clock: h.clock, Log: log, Shell: h.shell, URL: "http://plumb.test"}, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +100,9 @@ func open(t testing.TB, db *sqldb.DB, change ...func(*Config)) *house {
 		f.Close()
 		h.bus.Close()
 	})
+	if err := queue.Register(h.Face().Work...); err != nil {
+		t.Fatal(err)
+	}
 	mux := http.NewServeMux()
 	gate := web.NewGate(web.First(f, people{}), log)
 	api := web.NewAPI(mux, gate, "test")

@@ -20,6 +20,9 @@ func (s *System) work() []jobs.Work {
 		// the next.
 		Kind: "vending.prune", Every: 24 * time.Hour, Unique: true, Max: 1, Timeout: time.Hour, Tries: 3,
 		Run: func(ctx context.Context, _ []byte) error { return s.prune(ctx) },
+	}, {
+		// One plan at a time in a process: the search takes a core.
+		Kind: planKind, Unique: true, Max: 1, Timeout: 20 * time.Minute, Tries: 10, Run: s.plan,
 	}}
 }
 

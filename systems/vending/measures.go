@@ -1,6 +1,8 @@
 package vending
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"plumb/base/errs"
@@ -11,6 +13,9 @@ type measures struct {
 	reports  *prometheus.CounterVec // by outcome: stored, duplicate, invalid, conflict
 	refused  *prometheus.CounterVec // at the door, by reason: busy, away, rate, invalid
 	clockOff prometheus.Counter
+	plans    *prometheus.CounterVec // by the state in which they ended
+	planTime prometheus.Histogram
+	leftOut  prometheus.Counter
 	audits   *prometheus.CounterVec // EVA-DTS files, by verdict
 	gauges   []prometheus.Collector
 }
@@ -22,6 +27,11 @@ func newMeasures(s *System) measures {
 		refused:  prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "refused_total", Help: "Reports refused before they were stored, by reason."}, []string{"reason"}),
 		clockOff: prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "clock_off_total", Help: "Reports whose taken_at was not believed."}),
 	}
+	m.plans = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "plans_total", Help: "Plans by how they ended."}, []string{"state"})
+	m.plans.WithLabelValues(planDone)
+	m.plans.WithLabelValues(planFailed)
+	m.planTime = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Subsystem: sub, Name: "plan_seconds", Help: "Time that a city's plan took.", Buckets: prometheus.ExponentialBuckets(0.05, 2, 14)})
+	m.leftOut = prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "visits_left_out_total", Help: "Visits that were wanted and for which nobody had the time."})
 	m.audits = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "audits_total", Help: "EVA-DTS files by the verdict of their checksums."}, []string{"verdict"})
 	for _, v := range []string{"ok", "no_checksum", "bad_checksum"} {
 		m.audits.WithLabelValues(v)
@@ -49,7 +59,7 @@ func newMeasures(s *System) measures {
 }
 
 func (m *measures) collectors() []prometheus.Collector {
-	return append([]prometheus.Collector{m.reports, m.refused, m.clockOff, m.audits}, m.gauges...)
+	return append([]prometheus.Collector{m.reports, m.refused, m.clockOff, m.audits, m.plans, m.planTime, m.leftOut}, m.gauges...)
 }
 
 // receipt counts what became of one report.
@@ -65,6 +75,13 @@ func (m *measures) receipt(r *Receipt) {
 	if r.ClockOff && r.Status == "stored" {
 		m.clockOff.Inc()
 	}
+}
+
+// plan counts a plan that ended.
+func (m *measures) plan(state string, took time.Duration, left int) {
+	m.plans.WithLabelValues(state).Inc()
+	m.planTime.Observe(took.Seconds())
+	m.leftOut.Add(float64(left))
 }
 
 // refuse counts n reports refused at the door.

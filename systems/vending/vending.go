@@ -24,6 +24,7 @@ package vending
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -97,6 +98,16 @@ func (s *System) Close() {
 	for _, stop := range s.stop {
 		stop()
 	}
+}
+
+// Run looks after the nights, and remembers what was measured, until ctx ends.
+func (s *System) Run(ctx context.Context) error {
+	var both sync.WaitGroup
+	var gates error
+	both.Go(func() { gates = s.watchNights(ctx) })
+	err := s.rememberCapacity(ctx)
+	both.Wait()
+	return errors.Join(err, gates)
 }
 
 // NewMachine is what is known of a machine before it calls.

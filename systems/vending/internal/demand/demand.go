@@ -42,6 +42,13 @@ type Stock struct {
 	Remaining, Capacity int64
 }
 
+// Fault is one of those that the newest report names.
+type Fault struct {
+	Code     string `json:"code"`
+	Severity string `json:"severity"`
+	Slot     string `json:"slot,omitempty"`
+}
+
 // Slot is what is known of a slot.
 type Slot struct {
 	Slot      string  `json:"slot"`
@@ -56,6 +63,7 @@ type Slot struct {
 type Machine struct {
 	At       time.Time  `json:"at"` // of the newest report that was folded
 	Slots    []Slot     `json:"slots"`
+	Faults   []Fault    `json:"faults,omitempty"` // kept beside, by whoever folds
 	WeekSold [7]float64 `json:"week_sold"`
 	WeekDays [7]float64 `json:"week_days"` // slot days on offer
 }

@@ -112,7 +112,7 @@ const (
 	perItem    = 4 * time.Second
 	repairing  = 35 * time.Minute
 	quickFix   = 5 * time.Minute // what a restocker can mend
-	perLost    = 2500            // metres for an item that would not be sold
+	perLost    = 6000            // metres for an item that would not be sold
 	riskFloor  = 0.25            // below this, and
 	lostFloor  = 0.5             // this, nobody comes for the stock alone
 	district   = 600             // stops that are planned together
