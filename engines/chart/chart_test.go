@@ -53,6 +53,11 @@ func samples() map[string]chart.Chart {
 			{"servers", grow(900, 1.05)}, {"disks", grow(300, 1.2)}, {"cellular data", grow(2200, 1.02)}, {"people", grow(4000, 1)}, {"five", grow(300, 1)}, {"six", grow(400, 1)}, {"seven", grow(500, 1)}, {"eight", grow(600, 1)}, {"nine", grow(100, 1.1)}}},
 		"tornado": chart.Tornado{Title: "What drives the cost", Unit: "USD", Base: 100000, Rows: []chart.Swing{{"machines", 70000, 160000}, {"report size", 90000, 125000}, {"retention in months, as the law of each country asks for it", 99000, 104000}, {"tries", 101000, 99500}}},
 		"spark":   chart.Spark{Title: "Reports tonight", Values: []float64{1, 5, 3, nan, 8, 7, 9, 2}},
+		"map": chart.Map{Title: "Berlin", Depot: &chart.Place{Lat: 52.52, Lon: 13.405},
+			Sorts: []chart.Sort{{Label: "full", Look: chart.Fine}, {Label: "not heard", Look: chart.Blank}, {Label: "low", Look: chart.Short}, {Label: "sold out", Look: chart.Bad}},
+			Spots: []chart.Spot{{Place: chart.Place{Lat: 52.53, Lon: 13.41}, Sort: 0, Label: "m-1: full", Href: "/vending/machines/m-1"}, {Place: chart.Place{Lat: 52.50, Lon: 13.35}, Sort: 2, Label: "m-2"}, {Place: chart.Place{Lat: 52.51, Lon: 13.46}, Sort: 3, Label: "m-3"},
+				{Place: chart.Place{Lat: 52.55, Lon: 13.44}, Sort: 1, Label: "m-4"}, {Place: chart.Place{Lat: -33.9, Lon: 151.2}, Sort: 0, Label: "in Sydney"}, {Place: chart.Place{Lat: nan, Lon: 13}, Sort: 0, Label: "nowhere"}},
+			Ways: []chart.Way{{Label: "vehicle 1, 12 km", Places: []chart.Place{{Lat: 52.53, Lon: 13.41}, {Lat: 52.55, Lon: 13.44}}}, {Label: "vehicle 2, 9 km", Places: []chart.Place{{Lat: 52.50, Lon: 13.35}, {Lat: 52.51, Lon: 13.46}}}}},
 		"histogram": chart.Histogram{Title: "Cost in a year", X: chart.Axis{Label: "cost", Unit: "USD"}, Edges: []float64{0, 100, 200, 300, 400, 500}, Counts: []float64{4, 20, 33, 12, 1},
 			Marks: []chart.Mark{{At: 250, Label: "P50"}, {At: 390, Label: "budget"}}},
 	}
@@ -63,7 +68,7 @@ func samples() map[string]chart.Chart {
 func TestGolden(t *testing.T) {
 	var page strings.Builder
 	page.WriteString("<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><title>charts</title><style>" + chart.Style + "body{font:15px system-ui;margin:16px;background:var(--chart-card);color:var(--chart-ink)}section{max-width:36rem;padding:16px;border:1px solid var(--chart-line);margin:0 0 16px}</style>")
-	for _, name := range []string{"bars", "bars-log", "lines", "fan", "fan1", "stack", "tornado", "spark", "histogram"} {
+	for _, name := range []string{"bars", "bars-log", "lines", "fan", "fan1", "stack", "tornado", "spark", "histogram", "map"} {
 		got := string(samples()[name].SVG())
 		page.WriteString("<section><h2>" + name + "</h2>" + got + "</section>")
 		path := filepath.Join("testdata", name+".svg.html")
@@ -92,7 +97,7 @@ func TestGolden(t *testing.T) {
 // bring in: foreign elements, handlers, addresses, numbers that aren't.
 func wellFormed(t interface{ Errorf(string, ...any) }, name, markup string) (texts []string) {
 	known := map[string]bool{}
-	for _, n := range strings.Fields("div svg title desc defs pattern g path rect line text circle ul li") {
+	for _, n := range strings.Fields("div svg title desc defs pattern g path rect line text circle ul li a") {
 		known[n] = true
 	}
 	d := xml.NewDecoder(strings.NewReader(markup))
@@ -114,7 +119,7 @@ func wellFormed(t interface{ Errorf(string, ...any) }, name, markup string) (tex
 			}
 			for _, a := range tok.Attr {
 				n := a.Name.Local
-				if strings.HasPrefix(n, "on") || n == "href" || n == "style" || strings.Contains(a.Value, "NaN") || strings.Contains(a.Value, "Inf") || strings.Contains(a.Value, "e+") {
+				if strings.HasPrefix(n, "on") || n == "href" && (!strings.HasPrefix(a.Value, "/") || strings.HasPrefix(a.Value, "//")) || n == "style" || strings.Contains(a.Value, "NaN") || strings.Contains(a.Value, "Inf") || strings.Contains(a.Value, "e+") {
 					t.Errorf("%s: attribute %s=%q", name, n, a.Value)
 				}
 			}
@@ -158,7 +163,7 @@ func TestEmptyAndOddInput(t *testing.T) {
 	}
 	labels := strings.Fields("a b c d e f g h i")
 	for i, c := range []chart.Chart{
-		chart.Bars{}, chart.Lines{}, chart.Fan{}, chart.Stack{}, chart.Tornado{}, chart.Spark{}, chart.Histogram{},
+		chart.Bars{}, chart.Lines{}, chart.Fan{}, chart.Stack{}, chart.Tornado{}, chart.Spark{}, chart.Histogram{}, chart.Map{}, chart.Map{Depot: &chart.Place{Lat: nan}, Ways: []chart.Way{{}, {Places: []chart.Place{{Lat: inf, Lon: 1}, {Lat: 90, Lon: 180}, {Lat: -90, Lon: -180}}}}, Sorts: []chart.Sort{{Look: 99}, {Look: -1}}, Spots: []chart.Spot{{Sort: -1}, {Sort: 7}, {Place: chart.Place{Lat: 0, Lon: 179.99}, Sort: 0}, {Place: chart.Place{Lat: 0, Lon: -179.99}, Sort: 1}}},
 		chart.Lines{X: chart.Axis{Log: true}, Y: chart.Axis{Log: true}, Series: []chart.Series{{Points: points()}}, MarksX: []chart.Mark{{At: nan}, {At: -1}}},
 		chart.Lines{Series: []chart.Series{{Points: points()}}, MarksY: []chart.Mark{{At: inf}}},
 		chart.Fan{Labels: labels, P5: odd, P10: odd[:3], P50: odd, P90: odd, P95: odd, Actuals: odd, Budget: inf},
@@ -176,6 +181,7 @@ func TestEmptyAndOddInput(t *testing.T) {
 
 // TestSizeIsBounded feeds a thousand times too much.
 func TestSizeIsBounded(t *testing.T) {
+	path := "/" + strings.Repeat("<", 10000)
 	long := strings.Repeat("<&'\"é", 10000)
 	many := make([]float64, 50000)
 	points := make([]chart.Point, len(many))
@@ -189,7 +195,13 @@ func TestSizeIsBounded(t *testing.T) {
 	var parts []chart.Part
 	var series []chart.Series
 	var marks []chart.Mark
+	var spots []chart.Spot
+	var ways []chart.Way
+	for i := range many {
+		spots = append(spots, chart.Spot{Place: chart.Place{Lat: many[i], Lon: float64(i%300) / 100}, Sort: i % 2, Label: long, Href: path})
+	}
 	for i := range 500 {
+		ways = append(ways, chart.Way{Label: long, Places: []chart.Place{{Lat: many[i], Lon: 1}, {Lat: 2, Lon: many[i]}}})
 		bars = append(bars, chart.Bar{Label: long, Value: float64(i), Text: long})
 		parts = append(parts, chart.Part{Label: long, Values: many})
 		series = append(series, chart.Series{Label: long, Points: points})
@@ -201,6 +213,7 @@ func TestSizeIsBounded(t *testing.T) {
 		chart.Fan{Labels: labels, P5: many, P10: many, P50: many, P90: many, P95: many, Actuals: many},
 		chart.Stack{Labels: labels, Parts: parts, Unit: long},
 		chart.Spark{Values: many},
+		chart.Map{Title: long, Desc: long, Sorts: []chart.Sort{{Label: long}, {Label: long, Look: chart.Short}}, Spots: spots, Ways: ways},
 	} {
 		if n := len(c.SVG()); n > 700<<10 {
 			t.Errorf("chart %d: %d bytes", i, n)
@@ -275,6 +288,7 @@ func FuzzLabels(f *testing.F) {
 			chart.Tornado{Title: s, Unit: s, Base: v, Rows: []chart.Swing{{s, v, 1}}},
 			chart.Spark{Title: s, Unit: s, Values: []float64{v, 1}},
 			chart.Histogram{Title: s, X: chart.Axis{Label: s, Unit: s}, Edges: []float64{0, v}, Counts: []float64{v}, Kind: k, Marks: []chart.Mark{{v, s}}},
+			chart.Map{Title: s, Desc: s, Depot: &chart.Place{Lat: v, Lon: v}, Sorts: []chart.Sort{{s, 1}}, Spots: []chart.Spot{{chart.Place{Lat: v, Lon: 1}, 0, s, s}, {chart.Place{Lat: 2, Lon: v}, 0, s, "/" + s}}, Ways: []chart.Way{{s, []chart.Place{{Lat: v, Lon: 3}}}}},
 		} {
 			wellFormed(t, fmt.Sprint(i), string(c.SVG()))
 		}
@@ -307,4 +321,39 @@ func ExampleBars() {
 	}.SVG()
 	fmt.Println(strings.Contains(string(svg), "midnight, five tries: 178,688 reports"))
 	// Output: true
+}
+
+// TestMapAcrossTheDateLine: two places either side of it are neighbours.
+func TestMapAcrossTheDateLine(t *testing.T) {
+	got := string(chart.Map{Sorts: []chart.Sort{{Label: "x"}}, Spots: []chart.Spot{
+		{Place: chart.Place{Lat: -17, Lon: 179.99}}, {Place: chart.Place{Lat: -17, Lon: -179.99}}}}.SVG())
+	if strings.Contains(got, "too far") || strings.Count(got, `class="l s0"`) != 3 { // two places and the key
+		t.Errorf("drawn as if the line were a wall:\n%s", got)
+	}
+	if !strings.Contains(got, "the rule is 500 m") {
+		t.Errorf("the rule is not 500 m for places 2.1 km apart:\n%s", got)
+	}
+}
+
+// TestMapSharesMarks: of 50,000 places each is counted, and few are drawn.
+func TestMapSharesMarks(t *testing.T) {
+	var spots []chart.Spot
+	for i := range 50000 {
+		spots = append(spots, chart.Spot{Place: chart.Place{Lat: 50 + float64(i%200)/1000, Lon: 8 + float64(i/200)/1000}, Sort: i % 3 / 2, Label: "m"})
+	}
+	got := string(chart.Map{Sorts: []chart.Sort{{Label: "fine", Look: chart.Fine}, {Label: "out", Look: chart.Bad}}, Spots: spots}.SVG())
+	if !strings.Contains(got, "fine (33,334)") || !strings.Contains(got, "out (16,666)") {
+		t.Error("the key does not count every place")
+	}
+	if n := strings.Count(got, "<g>"); n > 4000 || n < 500 {
+		t.Errorf("%d marks", n)
+	}
+}
+
+func BenchmarkMap(b *testing.B) {
+	c := samples()["map"]
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = c.SVG()
+	}
 }
