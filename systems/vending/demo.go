@@ -59,6 +59,16 @@ func (s *System) Demo(ctx context.Context) error {
 		}
 	}
 	s.tonight.forget()
+	for _, name := range demoCities {
+		city, err := s.cityFor(ctx, name)
+		if err != nil {
+			return fmt.Errorf("demonstration: %w", err)
+		}
+		date, _ := slots.Tonight(s.n.Clock.Now(), city.zone)
+		if _, err := s.ask(ctx, city, date, false, false, "the demonstration begins"); err != nil {
+			return fmt.Errorf("demonstration: %w", err)
+		}
+	}
 	s.n.Log.Info("the demonstration fleet reports", "machines", len(list), "cities", len(demoCities))
 	return s.play(ctx, r, list)
 }

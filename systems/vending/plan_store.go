@@ -35,6 +35,8 @@ const (
 
 	plansSQL = `SELECT city, date, revision, state, because, asked_at, started_at, finished_at, body FROM vending_plans`
 
+	planStatesSQL = `SELECT city, date, revision, state FROM vending_plans WHERE date >= $1 ORDER BY revision`
+
 	freshFaultSQL = `
 		SELECT id FROM vending_machines WHERE city = $1 AND faults > 0 AND revoked_at = 0 AND severity = 3 AND heard_at >
 			(SELECT started_at FROM vending_plans WHERE city = $1 AND date = $2 AND state = 'done' ORDER BY revision DESC LIMIT 1)
@@ -150,6 +152,26 @@ func (st store) plans(ctx context.Context, tx *sqldb.Tx, city string, limit int6
 		return st.readPlans(ctx, tx, plansSQL+` ORDER BY date DESC, city, revision DESC LIMIT $1`, limit)
 	}
 	return st.readPlans(ctx, tx, plansSQL+` WHERE city = $1 ORDER BY date DESC, revision DESC LIMIT $2`, city, limit)
+}
+
+// planStates returns the state of the newest plan of each night since a date.
+func (store) planStates(ctx context.Context, tx *sqldb.Tx, since string) (map[planKey]string, error) {
+	rows, err := tx.Query(ctx, planStatesSQL, since)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	states := map[planKey]string{}
+	for rows.Next() {
+		var k planKey
+		var state string
+		if err := rows.Scan(&k.City, &k.Date, &k.Revision, &state); err != nil {
+			return nil, err
+		}
+		k.Revision = 0 // later ones replace earlier ones
+		states[k] = state
+	}
+	return states, rows.Err()
 }
 
 func (store) readPlans(ctx context.Context, tx *sqldb.Tx, q string, args ...any) ([]Plan, error) {

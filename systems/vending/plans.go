@@ -209,6 +209,32 @@ func (s *System) Plans(ctx context.Context, city string, limit int) ([]Plan, err
 	return list, nil
 }
 
+// PlanStates returns how the newest plan of each city's night stands: queued,
+// planning, done or failed; no entry where there is none yet.
+func (s *System) PlanStates(ctx context.Context, t Tonight) (map[string]string, error) {
+	since := ""
+	for _, n := range t.Cities {
+		if d := n.Date.String(); since == "" || d < since {
+			since = d
+		}
+	}
+	var states map[planKey]string
+	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+		states, err = s.store.planStates(ctx, tx, since)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read how tonight's plans stand: %w", err)
+	}
+	list := map[string]string{}
+	for _, n := range t.Cities {
+		if state := states[planKey{City: n.City, Date: n.Date.String()}]; state != "" {
+			list[n.City] = state
+		}
+	}
+	return list, nil
+}
+
 // watchNights looks after every city's gate until ctx ends.
 func (s *System) watchNights(ctx context.Context) error {
 	for {

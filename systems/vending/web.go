@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -17,9 +18,11 @@ import (
 
 	"plumb/base/bounds"
 	"plumb/base/errs"
+	"plumb/engines/fleet"
 	"plumb/engines/once"
 	"plumb/engines/web"
 	"plumb/face"
+	"plumb/systems/vending/internal/dts"
 	"plumb/systems/vending/internal/world"
 )
 
@@ -39,18 +42,24 @@ func (s *System) pages() []web.Page {
 		{Pattern: "POST /machines/{id}/revoke", Access: web.Operator, Handler: s.doRevoke},
 		{Pattern: "POST /machines/{id}/restore", Access: web.Operator, Handler: s.doRestore},
 		{Pattern: "POST /machines/{id}/code", Access: web.Operator, Handler: s.doCode},
+		{Pattern: "POST /machines/{id}/dts", Access: web.Operator, Handler: s.doAudit, Limit: dts.MaxBytes + 1<<16},
 		{Pattern: "GET /enrol", Access: web.Operator, Handler: s.pageEnrol},
 		{Pattern: "POST /enrol", Access: web.Operator, Handler: s.doEnrol},
 		{Pattern: "POST /import", Access: web.Operator, Handler: s.doImport, Limit: fileBytes},
 		{Pattern: "GET /cities", Access: web.Person, Handler: s.pageCities},
 		{Pattern: "POST /cities", Access: web.Operator, Handler: s.doCity},
+		{Pattern: "GET /cities/{city}", Access: web.Person, Handler: s.pageCity},
+		{Pattern: "GET /plans", Access: web.Person, Handler: s.pagePlans},
+		{Pattern: "POST /plans", Access: web.Operator, Handler: s.doPlan},
+		{Pattern: "GET /plans/{city}/{date}", Access: web.Person, Handler: s.pagePlan},
+		{Pattern: "GET /plans/{city}/{date}/sheets", Access: web.Person, Handler: s.pageSheets},
 	}
 }
 
 // links are the room's own pages in its menu.
 func (s *System) links() []face.Link {
 	return []face.Link{{Title: "Tonight", Path: "/vending/"}, {Title: "Machines", Path: "/vending/machines"},
-		{Title: "Enrol", Path: "/vending/enrol"}, {Title: "Cities", Path: "/vending/cities"}}
+		{Title: "Plans", Path: "/vending/plans"}, {Title: "Cities", Path: "/vending/cities"}, {Title: "Enrol", Path: "/vending/enrol"}}
 }
 
 func (s *System) show(w http.ResponseWriter, r *http.Request, v web.View) error {
@@ -67,6 +76,8 @@ type tonightPage struct {
 	Queue    int           // reports that wait for the database
 	Line     time.Duration // until the last slot given to a refused machine
 	Reserved int
+	Plans    map[string]string // by city: how tonight's plan stands
+	Waits    map[string]string // or what it waits for
 }
 
 func (s *System) pageTonight(w http.ResponseWriter, r *http.Request) error {
@@ -75,8 +86,18 @@ func (s *System) pageTonight(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	st := s.door.admission.State(s.n.Clock.Now())
+	plans, err := s.PlanStates(r.Context(), t)
+	if err != nil {
+		return err
+	}
+	waits := map[string]string{}
+	for _, n := range t.Cities {
+		if plans[n.City] == "" {
+			waits[n.City] = s.Gate(n, t.Now).Because
+		}
+	}
 	return s.show(w, r, web.View{Title: "Tonight", Template: "tonight.html", Refresh: 5 * time.Second, Data: tonightPage{
-		Tonight: t, MayEnrol: web.WhoIs(r.Context()).May(web.Operator), Window: s.c.Window, Grace: s.c.Grace, Queue: st.Waiting, Line: st.Line, Reserved: st.Reserved,
+		Tonight: t, MayEnrol: web.WhoIs(r.Context()).May(web.Operator), Window: s.c.Window, Grace: s.c.Grace, Queue: st.Waiting, Line: st.Line, Reserved: st.Reserved, Plans: plans, Waits: waits,
 	}})
 }
 
@@ -121,6 +142,11 @@ type machinePage struct {
 	Did     string
 	Code    string // just made, shown once
 	Expires time.Time
+	Refused []Refusal          // messages over MQTT that were no report, the newest first
+	Audits  []PastAudit        // EVA-DTS files, the newest first
+	Fault   string             // what was wrong with an audit that was brought here
+	Took    *Audit             // the audit that was
+	Sells   map[string]float64 // what each slot is expected to sell in a day
 }
 
 func (s *System) pageMachine(w http.ResponseWriter, r *http.Request) error {
@@ -135,6 +161,15 @@ func (s *System) showMachine(w http.ResponseWriter, r *http.Request, p machinePa
 	}
 	list, next, err := s.History(r.Context(), id, cursor, 30)
 	if err != nil {
+		return err
+	}
+	if p.Refused, err = s.Refusals(r.Context(), id); err != nil {
+		return err
+	}
+	if p.Audits, _, err = s.Audits(r.Context(), id, "", 10); err != nil {
+		return err
+	}
+	if p.Sells, err = s.Expected(r.Context(), id); err != nil {
 		return err
 	}
 	p.Detail, p.Now, p.History, p.CSRF, p.May = d, s.n.Clock.Now(), list, web.Field(r), web.WhoIs(r.Context()).May(web.Operator)
@@ -170,6 +205,31 @@ func (s *System) doCode(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	return s.showMachine(w, r, machinePage{Code: c.Code, Expires: c.Expires})
+}
+
+// doAudit takes an EVA-DTS file that a person brought from the machine.
+func (s *System) doAudit(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.Machine(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	file, _, err := r.FormFile("file")
+	if err != nil {
+		return s.showMachine(w, r, machinePage{Fault: "no file was chosen"})
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, dts.MaxBytes+1))
+	if err != nil {
+		return fmt.Errorf("read the file: %w", err)
+	}
+	a, err := s.Audit(r.Context(), fleet.Machine{Realm: realm, ID: d.ID, Cohort: d.City}, text)
+	switch {
+	case err == nil:
+		return s.showMachine(w, r, machinePage{Took: &a})
+	case errs.Is(err, errs.Internal):
+		return err
+	}
+	return s.showMachine(w, r, machinePage{Fault: errs.Message(err)})
 }
 
 // enrolPage is pages/enrol.html.
@@ -318,12 +378,12 @@ type citiesPage struct {
 }
 
 // cityForm is what was typed.
-type cityForm struct{ City, Zone, Lat, Lon, Vehicles, Capacity, Shift string }
+type cityForm struct{ City, Zone, Lat, Lon, Vehicles, Technicians, Capacity, Shift, Region string }
 
 func (s *System) pageCities(w http.ResponseWriter, r *http.Request) error {
 	p := citiesPage{Saved: r.URL.Query().Get("saved")}
 	if c, ok := s.city(r.URL.Query().Get("edit")); ok {
-		p.Form = cityForm{c.Name, c.Zone, fmt.Sprint(c.Lat), fmt.Sprint(c.Lon), fmt.Sprint(c.Vehicles), fmt.Sprint(c.Capacity), fmt.Sprint(int(c.Shift / time.Minute))}
+		p.Form = cityForm{c.Name, c.Zone, fmt.Sprint(c.Lat), fmt.Sprint(c.Lon), fmt.Sprint(c.Vehicles), fmt.Sprint(c.Technicians), fmt.Sprint(c.Capacity), fmt.Sprint(int(c.Shift / time.Minute)), c.Region}
 	}
 	return s.showCities(w, r, p, http.StatusOK)
 }
@@ -335,11 +395,14 @@ func (s *System) showCities(w http.ResponseWriter, r *http.Request, p citiesPage
 
 func (s *System) doCity(w http.ResponseWriter, r *http.Request) error {
 	v := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
-	f := cityForm{v("city"), v("zone"), v("lat"), v("lon"), v("vehicles"), v("capacity"), v("shift")}
+	f := cityForm{v("city"), v("zone"), v("lat"), v("lon"), v("vehicles"), v("technicians"), v("capacity"), v("shift"), v("region")}
 	var b bounds.Check
 	b.Text("city", f.City, 1, 64)
 	n := NewCity{Zone: f.Zone, Lat: formDegrees(&b, "depot.lat", f.Lat), Lon: formDegrees(&b, "depot.lon", f.Lon)}
-	n.Vehicles, n.Capacity = formInt(&b, "vehicles", f.Vehicles), formInt(&b, "capacity", f.Capacity)
+	n.Vehicles, n.Technicians, n.Capacity = formInt(&b, "vehicles", f.Vehicles), formInt(&b, "technicians", f.Technicians), formInt(&b, "capacity", f.Capacity)
+	if r.PostForm.Has("region") {
+		n.Region = &f.Region
+	}
 	if m := formInt(&b, "shift_minutes", f.Shift); m != nil {
 		d := time.Duration(min(max(*m, 0), 100_000)) * time.Minute // out of range stays so
 		n.Shift = &d
