@@ -17,6 +17,7 @@ func TestConsole(t *testing.T) {
 	t.Run("keyboard", func(t *testing.T) { keyboard(t, b, s) })
 	t.Run("plan follows", func(t *testing.T) { planFollows(t, b, s) })
 	t.Run("prove runs and stops", func(t *testing.T) { proveRuns(t, b, s) })
+	t.Run("a night is planned", func(t *testing.T) { nightPlanned(t, b, s) })
 	t.Run("tables", func(t *testing.T) { tables(t, b, s) })
 	t.Run("times", func(t *testing.T) { times(t, b, s) })
 	t.Run("chart text", func(t *testing.T) { chartText(t, b, s) })
@@ -25,7 +26,7 @@ func TestConsole(t *testing.T) {
 // paths are all pages; %m stands for a machine of the demonstration.
 var paths = []string{
 	"/", "/answers/12", "/answers/1", "/proofs", "/plans", "/search?q=late", "/docs/", "/docs/vending.md",
-	"/vending/", "/vending/machines", "/vending/machines?state=late", "/vending/machines/demo-berlin-01", "/vending/cities", "/vending/enrol",
+	"/vending/", "/vending/machines", "/vending/machines?state=late", "/vending/machines/demo-berlin-01", "/vending/cities", "/vending/cities/Berlin", "/vending/cities/New%20York", "/vending/plans", "/vending/enrol",
 	"/vending/prove", "/vending/plan", "/vending/plan?in.machines=9+to+3&months=x", "/vending/api", "/vending/about",
 	"/ops", "/ops/jobs", "/ops/people", "/ops/audit", "/account",
 }

@@ -2,7 +2,6 @@ package chart
 
 import (
 	"fmt"
-	"html"
 	"html/template"
 	"math"
 	"slices"
@@ -42,7 +41,6 @@ type Spot struct {
 	Place
 	Sort  int    // of Map.Sorts; worse ones are drawn above better ones, so order them so
 	Label string // what is read when pointed at
-	Href  string // a path of this house that it leads to; "": none
 }
 
 // Way is a closed line from the depot over places and back: a vehicle's route.
@@ -259,9 +257,9 @@ func (m Map) spots(s *sheet, f frame, near func(Place) bool) (counts []int, far 
 		if at := int(m.Sorts[g.Sort].Look); at >= 0 && at < len(looks) {
 			l = looks[at]
 		}
-		label, href := g.Label, g.Href
+		label := g.Label
 		if g.n > 1 {
-			label, href = fmt.Sprintf("%s and %d more: %s", g.Label, g.n-1, m.Sorts[g.Sort].Label), ""
+			label = fmt.Sprintf("%s and %d more: %s", g.Label, g.n-1, m.Sorts[g.Sort].Label)
 		}
 		label = label[:min(len(label), 4*maxLabel)] // what is cut in a character is scrubbed
 		x, y := f.at(g.Place)
@@ -271,18 +269,9 @@ func (m Map) spots(s *sheet, f frame, near func(Place) bool) (counts []int, far 
 			drawn += mark(x, y, "hole", l.cap, l.hollow)
 		}
 		drawn += `<title>` + esc(label) + `</title>`
-		if ours(href) {
-			fmt.Fprintf(&s.b, `<a href="%s" tabindex="-1">%s</a>`, html.EscapeString(href), drawn)
-		} else {
-			fmt.Fprintf(&s.b, `<g>%s</g>`, drawn)
-		}
+		fmt.Fprintf(&s.b, `<g>%s</g>`, drawn)
 	}
 	return counts, far
-}
-
-// ours says whether href is a path of this house.
-func ours(href string) bool {
-	return strings.HasPrefix(href, "/") && !strings.HasPrefix(href, "//") && len(href) <= 300 && href == scrub(href)
 }
 
 // mark draws one.
@@ -315,6 +304,9 @@ func (m Map) keys(s *sheet, counts []int, far int, bar float64) {
 		fmt.Fprintf(&s.keys, `<li><svg width="16" height="14" aria-hidden="true">%s</svg>%s</li>`, drawing, esc(label))
 	}
 	for i, sort := range m.Sorts {
+		if counts[i] == 0 {
+			continue
+		}
 		l := looks[max(0, min(int(sort.Look), len(looks)-1))]
 		drawing := mark(8, 7, l.class, l.cap, l.wide)
 		if l.hollow > 0 {

@@ -138,7 +138,7 @@ func (m *demoMachine) sell(r *rand.Rand, days float64, now time.Time) {
 // report makes the machine's next report.
 func (m *demoMachine) report(now time.Time) Report {
 	m.count++
-	return Report{ID: fmt.Sprintf("%s-%d", now.UTC().Format("20060102T150405"), m.count), Taken: now,
+	return Report{Firmware: "4.1.2", Config: "2026-10", ID: fmt.Sprintf("%s-%d", now.UTC().Format("20060102T150405"), m.count), Taken: now,
 		Slots: append([]Slot(nil), m.stock...), Faults: append([]Fault(nil), m.faults...)}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"net/url"
 	"time"
 
 	"plumb/base/errs"
@@ -103,7 +102,7 @@ func (s *System) cityMap(ctx context.Context, c City) (picture template.HTML, cu
 			if !one.Revoked.IsZero() || one.Lat == nil || one.Lon == nil {
 				continue
 			}
-			spot := chart.Spot{Place: chart.Place{Lat: *one.Lat, Lon: *one.Lon}, Href: "/vending/machines/" + url.PathEscape(one.ID)}
+			spot := chart.Spot{Place: chart.Place{Lat: *one.Lat, Lon: *one.Lon}}
 			spot.Sort, spot.Label = stockOf(one)
 			if spot.Sort >= 2 {
 				out++

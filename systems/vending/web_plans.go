@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"plumb/base/errs"
@@ -153,7 +154,7 @@ func (p planPage) draw() template.HTML {
 			}
 			at := chart.Place{Lat: *v.Lat, Lon: *v.Lon}
 			way.Places = append(way.Places, at)
-			spot := chart.Spot{Place: at, Label: fmt.Sprintf("%s: stop %d of %s", v.Machine, i+1, r.Name()), Href: "/vending/machines/" + url.PathEscape(v.Machine)}
+			spot := chart.Spot{Place: at, Label: fmt.Sprintf("%s: stop %d of %s", v.Machine, i+1, r.Name())}
 			if len(v.Faults) > 0 {
 				spot.Sort = 1
 			}
@@ -163,12 +164,18 @@ func (p planPage) draw() template.HTML {
 	}
 	for _, v := range p.LeftOut {
 		if v.Lat != nil && v.Lon != nil {
-			m.Spots = append(m.Spots, chart.Spot{Place: chart.Place{Lat: *v.Lat, Lon: *v.Lon}, Sort: 2, Label: v.Machine + ": left out", Href: "/vending/machines/" + url.PathEscape(v.Machine)})
+			m.Spots = append(m.Spots, chart.Spot{Place: chart.Place{Lat: *v.Lat, Lon: *v.Lon}, Sort: 2, Label: v.Machine + ": left out"})
 		}
 	}
 	m.Desc = fmt.Sprintf("%s routes with %s stops; %s machines are left out.", units.Count(int64(len(p.Routes))), units.Count(int64(p.Visits)), units.Count(int64(p.Left)))
 	return m.SVG()
 }
+
+// Place writes where a stop is; "" when that is not known.
+func (v Visit) Place() string { return Machine{Lat: v.Lat, Lon: v.Lon}.Place() }
+
+// Plain writes a fault's code in words.
+func (f Fault) Plain() string { return strings.ReplaceAll(f.Code, "_", " ") }
 
 // Name is what people call a route.
 func (r Route) Name() string {
