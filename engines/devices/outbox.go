@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"plumb/base/errs"
+	"plumb/engines/bus"
 	"plumb/engines/sqldb"
 )
 
@@ -44,6 +45,7 @@ const (
 	pendingSQL   = commandsSQL + ` AND delivered_at = 0 AND expires_at > $2 ORDER BY id LIMIT 64`
 	historySQL   = commandsSQL + ` ORDER BY sent_at DESC, id DESC LIMIT 50`
 	deliveredSQL = `UPDATE devices_outbox SET delivered_at = $3 WHERE id = $1 AND device = $2 AND delivered_at = 0`
+	devicesSQL   = `SELECT DISTINCT device FROM devices_outbox WHERE delivered_at = 0 AND device LIKE $1 AND expires_at > $2`
 	pruneSQL     = `DELETE FROM devices_outbox WHERE expires_at < $1`
 )
 
@@ -125,9 +127,35 @@ func Prune(ctx context.Context, tx *sqldb.Tx, before time.Time) error {
 
 // Announce tells the process that holds the device's connection to look.
 func (d *Devices) Announce(ctx context.Context, to Device) {
-	if err := d.n.Bus.Publish(ctx, subject, []byte(to.Key())); err != nil {
+	if err := Wake(ctx, d.n.Bus, to); err != nil {
 		d.n.Log.Debug("a command was not announced; the device gets it when it connects", "device", to.Key(), "error", err)
 	}
+}
+
+// Wake is Announce for a room, which has the bus and not the door. An error means
+// that the device hears of its command when it connects the next time.
+func Wake(ctx context.Context, b bus.Bus, to Device) error {
+	return b.Publish(ctx, subject, []byte(to.Key()))
+}
+
+// Waiting returns the ids of a realm's devices for which commands wait, in no order.
+func Waiting(ctx context.Context, tx *sqldb.Tx, realm string, now time.Time) ([]string, error) {
+	rows, err := tx.Query(ctx, devicesSQL, realm+"/%", now.UnixMicro())
+	if err != nil {
+		return nil, fmt.Errorf("read whom commands wait for: %w", err)
+	}
+	defer rows.Close()
+	var list []string
+	for rows.Next() {
+		var key string
+		if err := rows.Scan(&key); err != nil {
+			return nil, fmt.Errorf("read whom commands wait for: %w", err)
+		}
+		if d := deviceOf(key); d.Realm == realm { // a realm's name may hold a wildcard: _
+			list = append(list, d.ID)
+		}
+	}
+	return list, rows.Err()
 }
 
 // wire is how a command looks on REALM/ID/cmd.
