@@ -155,8 +155,8 @@ func Open(ctx context.Context, n Needs, c Config, topics ...Topic) (*Devices, er
 		}
 		d.topics[t.Realm+"/"+t.Name] = t
 	}
-	if err := n.DB.Migrate(ctx, "devices", schema); err != nil {
-		return nil, fmt.Errorf("open devices: %w", err)
+	if err := Tables(ctx, n.DB); err != nil {
+		return nil, err
 	}
 	d.measures = newMeasures(d)
 	d.broker = mqtt.New(&mqtt.Options{
@@ -188,6 +188,15 @@ func Open(ctx context.Context, n Needs, c Config, topics ...Topic) (*Devices, er
 	}
 	d.stop = stop
 	return d, nil
+}
+
+// Tables makes the tables of the outbox, for a room that sends commands and is
+// opened before the door.
+func Tables(ctx context.Context, db *sqldb.DB) error {
+	if err := db.Migrate(ctx, "devices", schema); err != nil {
+		return fmt.Errorf("open devices: %w", err)
+	}
+	return nil
 }
 
 // Listen opens a listener; with a configuration, one that speaks TLS. Errors:

@@ -10,6 +10,7 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,7 +59,7 @@ func (s *System) api() []web.Op {
 	plan.Description = "200 with the plan that is there, 202 with one that was queued; a night's plan is made by itself when its reports are in, with a deadline. The same request again does nothing more."
 	unbind := op("DELETE", "/machines/{id}/serial", "Forget the serial number of a machine that was exchanged")
 	unbind.DefaultStatus = http.StatusNoContent
-	return []web.Op{
+	return append([]web.Op{
 		web.Operation(web.Operator, plan, s.postPlan),
 		web.Operation(web.Person, op("GET", "/plans", "Plans, the newest nights first"), s.getPlans),
 		web.Operation(web.Person, op("GET", "/plans/{city}/{date}", "A night's plan with its routes"), s.getPlan),
@@ -82,7 +83,7 @@ func (s *System) api() []web.Op {
 		web.Operation(web.Person, op("GET", "/machines/{id}/refused", "Messages of a machine that could not be stored as reports, the newest first"), s.getRefused),
 		web.Operation(web.Public, op("POST", "/enrol", "Change a one-time code for the machine's token"), s.postEnrol),
 		web.RawOperation(web.Machine, reports, s.postReports).Describe(reportIn{}, receiptOut{}),
-	}
+	}, slices.Concat(s.opsAPI(), s.regionsAPI())...)
 }
 
 // postReports takes reports of the machine whose token came with them.
@@ -117,7 +118,9 @@ func (s *System) postReports(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.refusal(w, r, err)
 	}
-	web.WriteJSON(w, http.StatusOK, receipts[0].out())
+	out := receipts[0].out()
+	out.Commands = commandsOut(s.waitingFor(r.Context(), m.ID))
+	web.WriteJSON(w, http.StatusOK, out)
 	return nil
 }
 
@@ -229,9 +232,21 @@ type refused struct {
 	RetryAt  string  `json:"retry_at"`
 }
 
-// refusal answers a refusal at the door itself, because it says more than other
-// errors do, and returns any other error.
+// moved is the problem document for a machine of another region (RFC 9110, 15.5.20).
+type moved struct {
+	web.Document
+	Cell cellOut `json:"cell"`
+}
+
+// refusal answers a refusal at the door, or one that names another cell, itself,
+// because it says more than other errors do, and returns any other error.
 func (s *System) refusal(w http.ResponseWriter, r *http.Request, err error) error {
+	var away *Elsewhere
+	if errors.As(err, &away) {
+		d := moved{Cell: *away.Cell.out()}
+		d.Title, d.Status, d.Detail, d.ID = "This machine belongs to another region", http.StatusMisdirectedRequest, errs.Message(err), web.RequestID(r.Context())
+		return writeProblem(w, d.Status, d)
+	}
 	var door *Refused
 	if !errors.As(err, &door) {
 		return err
@@ -241,15 +256,20 @@ func (s *System) refusal(w http.ResponseWriter, r *http.Request, err error) erro
 	if door.Reason == becauseRate {
 		d.Title, d.Status = "Too many reports from this machine", http.StatusTooManyRequests
 	}
-	body, err := json.Marshal(d)
+	w.Header().Set("Retry-After", strconv.Itoa(int(max(1, math.Ceil(door.Wait.Seconds())))))
+	return writeProblem(w, d.Status, d)
+}
+
+// writeProblem writes a problem document that says more than others do.
+func writeProblem(w http.ResponseWriter, status int, document any) error {
+	body, err := json.Marshal(document)
 	if err != nil {
 		return fmt.Errorf("write a refusal: %w", err)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Retry-After", strconv.Itoa(int(max(1, math.Ceil(door.Wait.Seconds())))))
-	w.WriteHeader(d.Status)
+	w.WriteHeader(status)
 	w.Write(body) // a machine that went away cannot be told
 	return nil
 }

@@ -117,6 +117,11 @@ func (s *System) merged(name string, in NewCity) (City, error) {
 	if c.zone, err = time.LoadLocation(c.Zone); err != nil || c.Zone == "Local" {
 		b.Fault("zone", "%.64q is not an IANA time zone", strings.ToValidUTF8(c.Zone, "\uFFFD"))
 	}
+	if s.foreign(c) {
+		if _, defined := s.cell(c); !defined {
+			b.Fault("region", "%.64q is not defined: its machines could not be told where to go", c.Region)
+		}
+	}
 	return c, b.Err("the city is not valid")
 }
 

@@ -3,6 +3,7 @@ package vending
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 )
 
@@ -12,6 +13,8 @@ const (
 	subjectReported = "vending.reported" // Reported: reports were stored
 	subjectFaulty   = "vending.faulty"   // Faulty: a machine's newest report names faults
 	subjectPlan     = "vending.plan"     // Planned: a plan changed its state
+	subjectOps      = "vending.ops"      // regions, rollouts, cohorts or alerts changed; no payload
+	subjectCommand  = "vending.command"  // the id of a machine for which a command waits
 )
 
 // Reported tells of reports that were committed together.
@@ -36,6 +39,33 @@ type Planned struct {
 	City  string `json:"city"`
 	Date  string `json:"date"`
 	State string `json:"state"`
+}
+
+// listen hears what other processes announce.
+func (s *System) listen() error {
+	hear := func(subject string, fn func(data []byte) error) error {
+		stop, err := s.n.Bus.Subscribe(subject, func(_ string, data []byte) {
+			if err := fn(data); err != nil {
+				s.n.Log.Warn("what another process announced was not read", "subject", subject, "error", err)
+			}
+		})
+		if err == nil {
+			s.stop = append(s.stop, stop)
+		}
+		return err
+	}
+	return errors.Join(
+		hear(subjectCities, func([]byte) error { return s.loadCities(context.Background()) }),
+		hear(subjectOps, func([]byte) error { return s.loadOps(context.Background()) }),
+		hear(subjectCommand, func(data []byte) error {
+			var machine string
+			if err := json.Unmarshal(data, &machine); err != nil {
+				return err
+			}
+			s.expectCommand(machine)
+			return nil
+		}),
+	)
 }
 
 // announce publishes v. A loss is logged and does no harm: nobody relies on it.

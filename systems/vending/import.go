@@ -100,6 +100,11 @@ func (s *System) prepare(ctx context.Context, row *importing, codes bool, unknow
 	if err != nil {
 		return err
 	}
+	if s.foreign(city) {
+		row.out.Err = s.elsewhere(city)
+		unknown[row.m.City] = row.out.Err
+		return nil
+	}
 	row.m.City = city.Name
 	row.first = s.firstCall(row.m.ID, city, s.n.Clock.Now())
 	row.out.Status = "enrolled"

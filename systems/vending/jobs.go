@@ -23,6 +23,9 @@ func (s *System) work() []jobs.Work {
 	}, {
 		// One plan at a time in a process: the search takes a core.
 		Kind: planKind, Unique: true, Max: 1, Timeout: 20 * time.Minute, Tries: 10, Run: s.plan,
+	}, {
+		Kind: "vending.watch", Every: watchEvery, Unique: true, Max: 1, Timeout: 5 * time.Minute, Tries: 1,
+		Run: func(ctx context.Context, _ []byte) error { return s.watch(ctx) },
 	}}
 }
 
@@ -55,6 +58,9 @@ func (s *System) prune(ctx context.Context) error {
 			break
 		}
 		f.Cursor = p.Next
+	}
+	if err := s.pruneOps(ctx); err != nil {
+		return fmt.Errorf("prune alerts and commands: %w", err)
 	}
 	if total > 0 {
 		s.n.Log.Info("old reports were pruned", "reports", total)

@@ -1,6 +1,7 @@
 package vending
 
 import (
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,13 +11,16 @@ import (
 
 // measures are the room's metrics, all named plumb_vending_....
 type measures struct {
-	reports  *prometheus.CounterVec // by outcome: stored, duplicate, invalid, conflict
+	reports  *prometheus.CounterVec // by outcome: stored, duplicate, invalid, conflict, moved
 	refused  *prometheus.CounterVec // at the door, by reason: busy, away, rate, invalid
 	clockOff prometheus.Counter
 	plans    *prometheus.CounterVec // by the state in which they ended
 	planTime prometheus.Histogram
 	leftOut  prometheus.Counter
 	audits   *prometheus.CounterVec // EVA-DTS files, by verdict
+	alerts   *prometheus.CounterVec // raised, by kind
+	open     *prometheus.GaugeVec   // alerts, by kind
+	commands *prometheus.CounterVec // to machines, by step: sent, done, failed
 	gauges   []prometheus.Collector
 }
 
@@ -36,7 +40,17 @@ func newMeasures(s *System) measures {
 	for _, v := range []string{"ok", "no_checksum", "bad_checksum"} {
 		m.audits.WithLabelValues(v)
 	}
-	for _, o := range []string{"stored", "duplicate", "invalid", "conflict"} {
+	m.alerts = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "alerts_raised_total", Help: "Alerts that this process raised, by kind."}, []string{"kind"})
+	m.open = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "alerts_open", Help: "Alerts whose cause lasts, by kind; the same in every process."}, []string{"kind"})
+	for _, k := range AlertKinds() {
+		m.alerts.WithLabelValues(k)
+		m.open.WithLabelValues(k)
+	}
+	m.commands = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "commands_total", Help: "Commands to machines: sent, and what machines said came of them."}, []string{"step"})
+	for _, step := range []string{"sent", "done", "failed"} {
+		m.commands.WithLabelValues(step)
+	}
+	for _, o := range []string{"stored", "duplicate", "invalid", "conflict", "moved"} {
 		m.reports.WithLabelValues(o) // so that they exist before the first
 	}
 	for _, r := range []string{becauseBusy, becauseAway, becauseRate, "invalid"} {
@@ -59,13 +73,16 @@ func newMeasures(s *System) measures {
 }
 
 func (m *measures) collectors() []prometheus.Collector {
-	return append([]prometheus.Collector{m.reports, m.refused, m.clockOff, m.audits, m.plans, m.planTime, m.leftOut}, m.gauges...)
+	return append([]prometheus.Collector{m.reports, m.refused, m.clockOff, m.audits, m.alerts, m.open, m.commands, m.plans, m.planTime, m.leftOut}, m.gauges...)
 }
 
 // receipt counts what became of one report.
 func (m *measures) receipt(r *Receipt) {
 	outcome := r.Status
+	var away *Elsewhere
 	switch {
+	case errors.As(r.Err, &away):
+		outcome = "moved"
 	case errs.Is(r.Err, errs.Conflict):
 		outcome = "conflict"
 	case r.Err != nil:
@@ -74,6 +91,13 @@ func (m *measures) receipt(r *Receipt) {
 	m.reports.WithLabelValues(outcome).Inc()
 	if r.ClockOff && r.Status == "stored" {
 		m.clockOff.Inc()
+	}
+}
+
+// openAlerts shows how many alerts of each kind are open.
+func (m *measures) openAlerts(n map[string]int) {
+	for _, k := range AlertKinds() {
+		m.open.WithLabelValues(k).Set(float64(n[k]))
 	}
 }
 

@@ -122,6 +122,9 @@ func (s *System) MakePlan(ctx context.Context, city string, date slots.Date, aga
 	if !ok {
 		return Plan{}, false, errs.New(errs.NotFound, "there is no city %.64q", city)
 	}
+	if s.foreign(c) {
+		return Plan{}, false, s.elsewhere(c)
+	}
 	tonight, _ := slots.Tonight(s.n.Clock.Now(), c.zone)
 	if date != tonight && date != tonight.Add(-1) && date != tonight.Add(1) {
 		return Plan{}, false, errs.WithDetails(fmt.Sprintf("in %s it is the night of %s: plans are made for it and for the nights beside it", c.Name, tonight),
@@ -261,7 +264,7 @@ func (s *System) openGates(ctx context.Context) error {
 	}
 	for _, n := range t.Cities {
 		c, ok := s.city(n.City)
-		if !ok || c.Region != "" && c.Region != s.c.Region {
+		if !ok || s.foreign(c) {
 			continue // another cell's
 		}
 		d := s.Gate(n, t.Now)

@@ -10,6 +10,7 @@ import (
 	"plumb/base/bounds"
 	"plumb/base/errs"
 	"plumb/engines/fleet"
+	"plumb/engines/fleet/rollout"
 	"plumb/engines/sqldb"
 )
 
@@ -152,6 +153,10 @@ type Receipt struct {
 	Now      time.Time // the server's time
 	Taken    time.Time // under which it is kept
 	ClockOff bool      // the machine's clock was not believed
+
+	// What the machine is told beside.
+	Target *rollout.Version // it is to change to this; nil: it runs what it should
+	Cell   *Cell            // where it belongs, in a house of several regions
 }
 
 // incoming is a report on its way into the database.
@@ -180,6 +185,9 @@ func (s *System) keep(ctx context.Context, m fleet.Machine, list []Report) ([]Re
 	city, err := s.cityFor(ctx, m.Cohort)
 	if err != nil {
 		return nil, err
+	}
+	if s.foreign(city) {
+		return s.misdirected(ctx, m, city, list)
 	}
 	now := s.n.Clock.Now()
 	next := s.nextCall(m.ID, city, now)
@@ -215,6 +223,7 @@ func (s *System) keep(ctx context.Context, m fleet.Machine, list []Report) ([]Re
 		}
 	}
 	s.settle(receipts, place)
+	s.advise(m, city, rows, receipts)
 	s.tell(ctx, m, city, rows, now)
 	return receipts, nil
 }

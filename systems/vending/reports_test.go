@@ -390,7 +390,7 @@ func TestMetricsCanBeRead(t *testing.T) {
 			}
 		}
 		families, err := reg.Gather()
-		if err != nil || len(families) != 12 {
+		if err != nil || len(families) != 15 {
 			t.Errorf("%d metrics: %v", len(families), err)
 		}
 		for _, f := range families {

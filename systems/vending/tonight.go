@@ -125,6 +125,9 @@ func (s *System) countNight(ctx context.Context) (Tonight, error) {
 	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		t.Cities, t.Total = nil, Night{}
 		for _, c := range s.Cities() {
+			if s.foreign(c) {
+				continue // its machines report elsewhere
+			}
 			n, err := s.night(ctx, tx, c, t.Now)
 			if err != nil {
 				return fmt.Errorf("the night in %s: %w", c.Name, err)

@@ -18,9 +18,10 @@ import (
 )
 
 // topics is what machines say over MQTT: vending/ID/report, with the same JSON as
-// over HTTP, one report a message; the answer is on vending/ID/ack.
+// over HTTP, one report a message; the answer is on vending/ID/ack. Commands come on
+// vending/ID/cmd, and what came of them is said on vending/ID/done.
 func (s *System) topics() []devices.Topic {
-	return []devices.Topic{{Realm: realm, Name: "report", Handle: s.heard}}
+	return []devices.Topic{{Realm: realm, Name: "report", Handle: s.heard}, {Realm: realm, Name: "done", Handle: s.heardDone}}
 }
 
 // heard takes a report from a device. An error means that it was not taken, and is
@@ -54,6 +55,25 @@ func (s *System) heard(ctx context.Context, d devices.Device, payload []byte) ([
 		return answer, nil
 	}
 	return answer, err
+}
+
+// heardDone takes what a device says of a command: {"id", "ok", "detail"} on
+// vending/ID/done. What it says of none that was sent to it is dropped, since it
+// would be brought for ever otherwise.
+func (s *System) heardDone(ctx context.Context, d devices.Device, payload []byte) ([]byte, error) {
+	m, err := s.n.Fleet.ByWho(ctx, realm, web.Who{Kind: "machine", ID: d.Key()})
+	if err != nil {
+		return nil, err
+	}
+	var in doneMessage
+	if err = web.DecodeBytes(payload, &in); err == nil {
+		err = s.Done(ctx, m, in.ID, in.OK, in.Detail)
+	}
+	if errs.Is(err, errs.Invalid) || errs.Is(err, errs.NotFound) {
+		s.n.Log.Debug("what a machine said of a command was dropped", "machine", m.ID, "error", err)
+		return nil, nil
+	}
+	return nil, err
 }
 
 // ack writes an answer.

@@ -33,6 +33,7 @@ import (
 	"plumb/base/bounds"
 	"plumb/base/errs"
 	"plumb/base/ids"
+	"plumb/engines/devices"
 	"plumb/engines/fleet"
 	"plumb/engines/fleet/slots"
 	"plumb/engines/once"
@@ -57,6 +58,7 @@ type System struct {
 	mu     sync.RWMutex
 	cities map[string]City // by name; replaced, never changed
 
+	known      known // what answers to reports say beside
 	tonight    tonight
 	background sync.WaitGroup // counts of the night that nobody waits for
 }
@@ -67,6 +69,9 @@ func New(ctx context.Context, n Needs, c Config) (*System, error) {
 		return nil, err
 	}
 	if err := n.DB.Migrate(ctx, realm, schema); err != nil {
+		return nil, fmt.Errorf("open vending: %w", err)
+	}
+	if err := devices.Tables(ctx, n.DB); err != nil {
 		return nil, fmt.Errorf("open vending: %w", err)
 	}
 	s := &System{n: n, c: c, store: store{n.DB}}
@@ -80,15 +85,13 @@ func New(ctx context.Context, n Needs, c Config) (*System, error) {
 	if err := s.loadCities(ctx); err != nil {
 		return nil, fmt.Errorf("open vending: %w", err)
 	}
-	stop, err := n.Bus.Subscribe(subjectCities, func(string, []byte) {
-		if err := s.loadCities(context.Background()); err != nil {
-			n.Log.Warn("cities were not read anew", "error", err)
-		}
-	})
-	if err != nil {
+	if err := s.loadOps(ctx); err != nil {
 		return nil, fmt.Errorf("open vending: %w", err)
 	}
-	s.stop = append(s.stop, stop)
+	if err := s.listen(); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("open vending: %w", err)
+	}
 	return s, nil
 }
 
@@ -100,14 +103,16 @@ func (s *System) Close() {
 	}
 }
 
-// Run looks after the nights, and remembers what was measured, until ctx ends.
+// Run looks after the nights, and remembers what was measured and what the other
+// processes did, until ctx ends.
 func (s *System) Run(ctx context.Context) error {
-	var both sync.WaitGroup
-	var gates error
-	both.Go(func() { gates = s.watchNights(ctx) })
+	var all sync.WaitGroup
+	var gates, ops error
+	all.Go(func() { gates = s.watchNights(ctx) })
+	all.Go(func() { ops = s.heedOps(ctx) })
 	err := s.rememberCapacity(ctx)
-	both.Wait()
-	return errors.Join(err, gates)
+	all.Wait()
+	return errors.Join(err, gates, ops)
 }
 
 // NewMachine is what is known of a machine before it calls.
@@ -118,11 +123,16 @@ type NewMachine struct {
 	Model    string   // up to 64 characters
 }
 
+// checkName checks an id that was chosen outside, as ids.Name.
+func checkName(b *bounds.Check, where, v string) {
+	if err := ids.Name(where, v); err != nil {
+		b.Fault(where, "%s", strings.TrimPrefix(errs.Message(err), where+" "))
+	}
+}
+
 // check names every fault of m, with places below prefix.
 func (m NewMachine) check(b *bounds.Check) {
-	if err := ids.Name("id", m.ID); err != nil {
-		b.Fault("id", "%s", strings.TrimPrefix(errs.Message(err), "id "))
-	}
+	checkName(b, "id", m.ID)
 	b.Text("city", m.City, 1, 64)
 	b.Text("model", m.Model, 0, 64)
 	switch {
@@ -140,6 +150,7 @@ type Enrolled struct {
 	Token    string // shown this once
 	Endpoint string // where the machine reports
 	ReportAt time.Time
+	Cell     *Cell // where it belongs, in a house of several regions
 }
 
 // Enrol adds a machine and gives it its token. Errors: Invalid, also for a city
@@ -161,13 +172,16 @@ func (s *System) EnrolOnce(ctx context.Context, m NewMachine, again once.Request
 	if err != nil {
 		return Enrolled{}, err
 	}
+	if s.foreign(city) {
+		return Enrolled{}, s.elsewhere(city)
+	}
 	m.City = city.Name
 	token, now := ids.Token(), s.n.Clock.Now()
 	first := s.firstCall(m.ID, city, now)
 	var e Enrolled
 	err = s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
 		e, err = once.Give(ctx, s.n.Once, tx, s.asked(again, "machines", m), func() (Enrolled, error) {
-			return Enrolled{m.ID, token, s.n.URL, first}, s.add(ctx, tx, m, token, now, first)
+			return s.placed(Enrolled{ID: m.ID, Token: token, ReportAt: first}, city), s.add(ctx, tx, m, token, now, first)
 		})
 		return err
 	})
@@ -176,6 +190,16 @@ func (s *System) EnrolOnce(ctx context.Context, m NewMachine, again once.Request
 	}
 	s.tonight.forget()
 	return e, nil
+}
+
+// placed fills in where a machine of the city reports.
+func (s *System) placed(e Enrolled, c City) Enrolled {
+	cell, regional := s.cell(c)
+	e.Endpoint = cell.Endpoint
+	if regional {
+		e.Cell = &cell
+	}
+	return e
 }
 
 // add writes one machine, to the fleet and to the room.
@@ -241,7 +265,7 @@ func (s *System) Redeem(ctx context.Context, code string, again once.Request) (E
 		return Enrolled{}, fmt.Errorf("redeem a code of machine %s: %w", e.ID, err)
 	}
 	e.ReportAt = s.firstCall(e.ID, city, s.n.Clock.Now())
-	return e, nil
+	return s.placed(e, city), nil
 }
 
 // Revoke ends a machine's right to report, in every process; what it reported

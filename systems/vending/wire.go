@@ -78,7 +78,7 @@ func decodeReport(text []byte) (Report, error) {
 type receiptOut struct {
 	Line          int       `json:"line,omitempty" doc:"Of an NDJSON body, from 1"`
 	ReportID      string    `json:"report_id,omitempty"`
-	Status        string    `json:"status" enum:"stored,duplicate,invalid,conflict,refused" doc:"A single report is answered with stored or duplicate; else with a problem document"`
+	Status        string    `json:"status" enum:"stored,duplicate,invalid,conflict,refused,moved" doc:"A single report is answered with stored or duplicate; else with a problem document"`
 	NextReportAt  string    `json:"next_report_at,omitempty" format:"date-time"`
 	NextReportInS float64   `json:"next_report_in_s,omitempty" doc:"The same in seconds from now, for machines without a clock"`
 	ServerTime    string    `json:"server_time,omitempty" format:"date-time"`
@@ -87,6 +87,10 @@ type receiptOut struct {
 	Errors        []faultAt `json:"errors,omitempty"`
 	RetryInS      float64   `json:"retry_in_s,omitempty" doc:"Of a refused line: send it again after so many seconds"`
 	RetryAfter    int       `json:"retry_after,omitempty" doc:"On MQTT: the same in whole seconds"`
+
+	Target   *versionOut  `json:"target,omitempty" doc:"The machine is to change to this"`
+	Cell     *cellOut     `json:"cell,omitempty" doc:"Where the machine belongs, in a house of several regions"`
+	Commands []commandOut `json:"commands,omitempty" doc:"Over HTTP: what the machine is to do; they come again until it says done"`
 }
 
 type faultAt struct {
@@ -105,6 +109,10 @@ func (r Receipt) out() receiptOut {
 	if r.ClockOff {
 		o.TakenAt = r.Taken.Format(wireTime)
 	}
+	if r.Target != nil {
+		o.Target = &versionOut{r.Target.Firmware, r.Target.Config}
+	}
+	o.Cell = r.Cell.out()
 	return o
 }
 
@@ -115,7 +123,10 @@ func refusedLine(id string, err error) receiptOut {
 		o.Errors = append(o.Errors, faultAt{d.Where, d.What})
 	}
 	var door *Refused
+	var away *Elsewhere
 	switch {
+	case errors.As(err, &away):
+		o.Status, o.Cell = "moved", away.Cell.out()
 	case errors.As(err, &door):
 		o.Status, o.RetryInS = "refused", inSeconds(door.Wait)
 	case errs.Is(err, errs.Busy):
