@@ -49,12 +49,13 @@ type productOut struct {
 	Sold       int64  `json:"sold"`
 	Value      int64  `json:"value"`
 	SinceReset int64  `json:"sold_since_reset,omitempty"`
-	SoldOut    bool   `json:"sold_out,omitempty"`
+	Free       int64  `json:"free,omitempty" doc:"Given away since the machine was initialised"`
+	SoldOut    bool   `json:"sold_out,omitempty" doc:"At least once since the interval was reset"`
 }
 
 type eventOut struct {
 	Code   string `json:"code"`
-	Fault  string `json:"fault" enum:"coin_jam,stuck_item,door_open,temperature,card_reader,other"`
+	Fault  string `json:"fault,omitempty" enum:"coin_jam,stuck_item,door_open,temperature,card_reader,other" doc:"Absent for what is no fault"`
 	Count  int64  `json:"count" doc:"Since the last reset"`
 	Active bool   `json:"active"`
 }
@@ -65,7 +66,7 @@ func fileOut(f dts.File) auditOut {
 		o := setOut{Verdict: string(s.Verdict), Machine: s.Machine, Model: s.Model, Decimals: s.Decimals, Currency: s.Currency, Taken: s.Taken,
 			Sold: s.Sold, Value: s.Value, Cash: cashOut(s.Cash), Products: []productOut{}, Events: []eventOut{}, Unknown: s.Unknown}
 		for _, p := range s.Products {
-			o.Products = append(o.Products, productOut{p.ID, p.Name, p.Price, p.Capacity, p.Sold, p.Value, p.SinceReset, p.SoldOut})
+			o.Products = append(o.Products, productOut{p.ID, p.Name, p.Price, p.Capacity, p.Sold, p.Value, p.SinceReset, p.Free, p.SoldOut})
 		}
 		for _, e := range s.Events {
 			o.Events = append(o.Events, eventOut{e.Code, e.Fault(), e.Count, e.Active})

@@ -91,7 +91,7 @@ func (s *System) audited(m fleet.Machine, text []byte, f dts.File) (*audited, er
 		}
 		a.faults, a.severity = 0, 0
 		for _, e := range set.Events {
-			if e.Active {
+			if e.Active && e.Fault() != "" {
 				a.faults++
 				a.severity = max(a.severity, int64(rank(Codes[e.Fault()])))
 			}

@@ -31,10 +31,12 @@ func crc(sum uint16, b []byte) uint16 {
 // simulated, and for tests.
 func Seal(set []byte) string {
 	sum := uint16(0)
-	for _, line := range split(set) {
-		if len(line) > 0 {
-			sum = crc(crc(sum, line), crlf)
-		}
+	lines := split(set)
+	if n := len(lines) - 1; len(lines[n]) == 0 {
+		lines = lines[:n] // the end of the last line begins no other
+	}
+	for _, line := range lines {
+		sum = crc(crc(sum, line), crlf)
 	}
 	const hex = "0123456789ABCDEF"
 	return "G85*" + string([]byte{hex[sum>>12], hex[sum>>8&15], hex[sum>>4&15], hex[sum&15]})

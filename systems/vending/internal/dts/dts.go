@@ -35,6 +35,7 @@ import (
 // Limits of a file. Real ones have 3 kB and 50 to 350 lines.
 const (
 	MaxBytes    = 1 << 20
+	maxLines    = 65_536
 	maxSets     = 64
 	maxProducts = 2000 // in a set
 	maxEvents   = 1000 // in a set
@@ -53,11 +54,13 @@ const (
 
 // worse returns the worse of two verdicts.
 func worse(a, b Verdict) Verdict {
-	rank := map[Verdict]int{OK: 0, NoChecksum: 1, BadChecksum: 2}
-	if rank[a] > rank[b] {
+	if a == BadChecksum || b == OK {
 		return a
 	}
-	return b
+	if b == BadChecksum || a == OK {
+		return b
+	}
+	return NoChecksum
 }
 
 // File is what was read: one set or more.
@@ -100,36 +103,25 @@ type Product struct {
 	Capacity   int64  // PA104; 0: not said
 	Sold       int64  // since it was initialised (PA201)
 	Value      int64  // of them (PA202)
-	SinceReset int64  // sold since somebody last reset the interval (PA203)
-	SoldOut    bool   // PA5 names a time and no vend was since
+	SinceReset int64  // sold since somebody last reset the interval (PA203), as is done with a refill
+	Free       int64  // given away since it was initialised (PA401)
+	SoldOut    bool   // at least once since that reset (PA501, PA503)
 }
 
 // Event is something that happened to the machine.
 type Event struct {
-	Code   string // "EGS"
-	Count  int64  // since the last reset
-	Active bool   // it lasts
-}
-
-// Fault returns the room's word for the event's code: coin_jam, stuck_item,
-// door_open, temperature, card_reader or other.
-func (e Event) Fault() string {
-	// Makers add suffixes ("EDI_1"); the first letters say what it is about.
-	for _, m := range [][2]string{
-		{"EAA", "coin_jam"}, {"EAD", "coin_jam"}, {"EGS", "door_open"}, {"EJJ", "temperature"}, {"EJ", "stuck_item"},
-		{"EFL", "other"}, {"ENA", "card_reader"}, {"EK", "card_reader"},
-	} {
-		if strings.HasPrefix(e.Code, m[0]) {
-			return m[1]
-		}
-	}
-	return "other"
+	Code   string // "EGS", or "EJL_12" where the maker names the selection too
+	Count  int64  // since the last reset (EA202)
+	Active bool   // it lasts (EA205)
 }
 
 // Read reads a file. Errors: TooLarge; Invalid when there is no record in it.
 func Read(text []byte) (File, error) {
 	if len(text) > MaxBytes {
 		return File{}, errs.New(errs.TooLarge, "an audit file may have %d bytes, not %d", MaxBytes, len(text))
+	}
+	if n := bytes.Count(text, []byte{'\n'}) + bytes.Count(text, []byte{'\r'}); n > 2*maxLines {
+		return File{}, errs.New(errs.TooLarge, "an audit file may have %d lines, not some %d", maxLines, n)
 	}
 	r := reader{lines: split(text)}
 	starts := r.starts()

@@ -64,9 +64,13 @@ func (b *builder) record(at int, kind string, line []byte) error {
 		if p := b.current(at, kind); p != nil {
 			p.SoldOut = stamp(field(line, 1), field(line, 2)) != "" && value(3) > 0
 		}
+	case "PA4":
+		if p := b.current(at, kind); p != nil {
+			p.Free = value(1)
+		}
 	case "EA2":
 		return b.happened(line, value)
-	case "DXS", "ST", "G85", "SE", "DXE", "PA3", "PA4", "EA1", "EA3", "CA1", "CA4", "BA1", "DA1", "DA2", "CB1", "VA2", "VA3":
+	case "DXS", "ST", "G85", "SE", "DXE", "PA3", "EA1", "EA3", "CA1", "CA4", "BA1", "DA1", "DA2", "CB1", "VA2", "VA3":
 		// Known, and not needed here; the text is kept whole anyway.
 	default:
 		s.Unknown++
@@ -109,7 +113,8 @@ func (b *builder) current(at int, kind string) *Product {
 	return &b.s.Products[b.now]
 }
 
-// happened reads EA2: code, count since the reset, since initialised, active.
+// happened reads EA2: code, count since the reset, since initialised, the maker's
+// own, active, minutes.
 func (b *builder) happened(line []byte, value func(int) int64) error {
 	code := text(field(line, 1))
 	if code == "" {
@@ -127,7 +132,7 @@ func (b *builder) happened(line []byte, value func(int) int64) error {
 		b.event[code] = i
 		b.s.Events = append(b.s.Events, Event{Code: code})
 	}
-	b.s.Events[i].Count, b.s.Events[i].Active = value(2), value(4) == 1
+	b.s.Events[i].Count, b.s.Events[i].Active = value(2), value(5) == 1
 	return nil
 }
 
