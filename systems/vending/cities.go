@@ -190,6 +190,8 @@ func (s *System) Cities() []City {
 
 // loadCities reads the cities anew.
 func (s *System) loadCities(ctx context.Context) error {
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	var list []City
 	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
 		list, err = s.store.cities(ctx, tx)

@@ -97,7 +97,7 @@ func (s *System) SendCommand(ctx context.Context, by, machine string, in NewComm
 // expectCommand remembers that a command waits for a machine.
 func (s *System) expectCommand(machine string) {
 	s.known.mu.Lock()
-	s.known.waiting[machine] = struct{}{}
+	s.known.waiting[machine], s.known.since[machine] = struct{}{}, struct{}{}
 	s.known.mu.Unlock()
 }
 

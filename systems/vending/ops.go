@@ -3,6 +3,7 @@ package vending
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -21,16 +22,24 @@ const knownEvery = time.Minute
 // known is what a process remembers of the fleet's operations. The maps are
 // replaced, never changed, but for waiting.
 type known struct {
-	mu       sync.RWMutex
+	reading sync.Mutex // one reads at a time, or an older view could replace a newer
+
+	mu       sync.RWMutex // guards the rest
 	regions  map[string]Region
 	rollouts map[scope]Rollout
 	cohorts  map[string]string   // machine -> the cohort that somebody named
 	waiting  map[string]struct{} // machines for which commands wait
+	since    map[string]struct{} // those that were added since the last reading began
 }
 
 // loadOps reads all of it anew.
 func (s *System) loadOps(ctx context.Context) error {
 	k := known{regions: map[string]Region{}, rollouts: map[scope]Rollout{}, waiting: map[string]struct{}{}}
+	s.known.reading.Lock()
+	defer s.known.reading.Unlock()
+	s.known.mu.Lock()
+	s.known.since = map[string]struct{}{}
+	s.known.mu.Unlock()
 	now := s.n.Clock.Now()
 	var alerts map[string]int
 	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
@@ -65,6 +74,7 @@ func (s *System) loadOps(ctx context.Context) error {
 		return fmt.Errorf("read the fleet's operations: %w", err)
 	}
 	s.known.mu.Lock()
+	maps.Copy(k.waiting, s.known.since)
 	s.known.regions, s.known.rollouts, s.known.cohorts, s.known.waiting = k.regions, k.rollouts, k.cohorts, k.waiting
 	s.known.mu.Unlock()
 	s.measures.openAlerts(alerts)

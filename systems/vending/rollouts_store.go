@@ -26,7 +26,7 @@ const (
 	endRolloutSQL = `DELETE FROM vending_rollouts WHERE name = $1`
 
 	addStepSQL  = `INSERT INTO vending_rollout_steps (name, id, at, by_whom, what) VALUES ($1, $2, $3, $4, $5)`
-	stepsSQL    = `SELECT at, by_whom, what FROM vending_rollout_steps WHERE name = $1 ORDER BY id DESC LIMIT 100`
+	stepsSQL    = `SELECT at, by_whom, what FROM vending_rollout_steps WHERE name = $1 ORDER BY at DESC, id DESC LIMIT 100`
 	endStepsSQL = `DELETE FROM vending_rollout_steps WHERE name = $1`
 
 	// Whose machines: $1 the city, $2 the cohort, either may be empty.

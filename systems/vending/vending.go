@@ -55,8 +55,9 @@ type System struct {
 	measures measures
 	stop     []func() // subscriptions
 
-	mu     sync.RWMutex
-	cities map[string]City // by name; replaced, never changed
+	reading sync.Mutex // one reads the cities at a time, or an older view could replace a newer
+	mu      sync.RWMutex
+	cities  map[string]City // by name; replaced, never changed
 
 	known      known // what answers to reports say beside
 	tonight    tonight
