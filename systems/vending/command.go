@@ -8,5 +8,6 @@ func Commands() []face.Command {
 	return []face.Command{
 		{System: realm, Needs: face.Nothing, New: dtsCommand},
 		{System: realm, Needs: face.Nothing, New: routeCommand},
+		{System: realm, Needs: face.Nothing, New: simulateCommand},
 	}
 }
