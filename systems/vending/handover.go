@@ -57,6 +57,7 @@ const (
 		WHERE m.city = $1 AND m.id > $2 ORDER BY m.id LIMIT $3`
 
 	placeSQL      = `UPDATE vending_machines SET city = $2, lat = $3, lon = $4, due_at = $5 WHERE id = $1`
+	keepSerialSQL = `INSERT INTO vending_serials (machine, serial, bound_at) VALUES ($1, $2, $3) ON CONFLICT (machine) DO NOTHING`
 	keepDemandSQL = `INSERT INTO vending_demand (machine, at, body) VALUES ($1, $2, $3) ON CONFLICT (machine) DO NOTHING`
 	modelSQL      = `UPDATE vending_machines SET model = $2, cohort = $3, revoked_at = $4 WHERE id = $1`
 )
@@ -291,7 +292,7 @@ func (s *System) takeOne(ctx context.Context, tx *sqldb.Tx, t *taking) error {
 // takeRest writes what else is known of a machine, unless it is known here.
 func (s *System) takeRest(ctx context.Context, tx *sqldb.Tx, t *taking) error {
 	if t.Serial != "" {
-		if _, err := tx.Exec(ctx, bindSQL, t.ID, t.Serial, t.Enrolled.UnixMicro()); err != nil {
+		if _, err := tx.Exec(ctx, keepSerialSQL, t.ID, t.Serial, t.Enrolled.UnixMicro()); err != nil {
 			return err
 		}
 	}
