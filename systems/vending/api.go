@@ -55,6 +55,9 @@ func (s *System) api() []web.Op {
 	audit.MaxBodyBytes = dts.MaxBytes
 	audit.Description = "Answered when the file is durable. The first serial number that a machine's files name belongs to it; a file of another is refused with 409. A file with a wrong checksum is kept, and its counters are not believed."
 	audit.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: "string"}}}}
+	gateway := op("POST", "/dts", "Take EVA-DTS files of many machines: NDJSON, answered line by line")
+	gateway.MaxBodyBytes = gatewayBytes
+	gateway.Description = "For a telemetry gateway, with an operator's token: each line is {machine, file} or {machine, base64}. A line that is answered with stored or duplicate is durable, and stops no other; send refused ones again after retry_in_s."
 	plan := op("POST", "/plans", "Plan a city's night: the newest plan there is, or a new one")
 	plan.Description = "200 with the plan that is there, 202 with one that was queued; a night's plan is made by itself when its reports are in, with a deadline. The same request again does nothing more."
 	unbind := op("DELETE", "/machines/{id}/serial", "Forget the serial number of a machine that was exchanged")
@@ -66,6 +69,7 @@ func (s *System) api() []web.Op {
 		web.RawOperation(web.Person, op("GET", "/plans/{city}/{date}/routes.csv", "A plan's stops and loads as CSV"), s.exported("csv", "text/csv; charset=utf-8")),
 		web.RawOperation(web.Person, op("GET", "/plans/{city}/{date}/routes.geojson", "A plan's routes as GeoJSON (RFC 7946)"), s.exported("geojson", "application/geo+json")),
 		web.RawOperation(web.MachineOrOperator, audit, s.postAudit).Describe(nil, auditOut{}),
+		web.RawOperation(web.Operator, gateway, s.postAudits).Describe(fileIn{}, fileLine{}),
 		web.Operation(web.Person, op("GET", "/machines/{id}/audits", "A machine's EVA-DTS files, the newest first"), s.getAudits),
 		web.Operation(web.Person, op("GET", "/machines/{id}/audits/{audit}", "An EVA-DTS file, read anew"), s.getAudit),
 		web.Operation(web.Operator, unbind, s.deleteSerial),
@@ -153,6 +157,16 @@ func (s *System) postAudit(w http.ResponseWriter, r *http.Request) error {
 	}
 	web.WriteJSON(w, http.StatusOK, a.out())
 	return nil
+}
+
+// postAudits takes files of many machines from a gateway.
+func (s *System) postAudits(w http.ResponseWriter, r *http.Request) error {
+	text, err := readAll(r)
+	if err != nil {
+		return err
+	}
+	out := &lazy{w: w, kind: "application/x-ndjson"}
+	return s.refusal(w, r, s.streamFiles(r.Context(), web.WhoIs(r.Context()).ID, text, out))
 }
 
 // exported answers with a plan's routes in a form for other programs.

@@ -1,10 +1,10 @@
 package vending
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -12,6 +12,7 @@ import (
 	"plumb/base/errs"
 	"plumb/engines/fleet"
 	"plumb/engines/sqldb"
+	"plumb/systems/vending/internal/demand"
 	"plumb/systems/vending/internal/dts"
 )
 
@@ -23,81 +24,92 @@ type Audit struct {
 	Duplicate bool // it came before
 }
 
-// audited is an audit on its way into the database.
-type audited struct {
-	machine, id, verdict, body string
-	at                         int64
-	serial                     string           // of its good sets; "": none says
-	counters                   map[string]int64 // vends by product, of its last good set; nil: none
-	faults, severity           int64
-	due                        int64
-	duplicate                  bool
+// filed is a file on its way into the database, and what became of it.
+type filed struct {
+	machine string
+	file    dts.File
+	id      string // SHA-256, hex
+	body    string
+	said    said
+
+	// What became of it, set anew by each run of the transaction.
+	err       error // why it is not kept
+	duplicate bool
+}
+
+// said is what the good sets of a file say; the last that says it counts.
+type said struct {
+	serial   string           // "": none says
+	taken    string           // by the machine's clock, in no zone; "": it has none
+	counters map[string]int64 // items that left it since it was initialised, by selection; nil: none
+	stock    []demand.Stock   // of the selections whose capacity it names
+	faults   []Fault
+	good     bool // there is a good set
 }
 
 // Audit takes an EVA-DTS file of machine m and returns when it is durable. The
 // machine counts as heard. A file with a wrong checksum is kept and says so; its
-// counters are not believed. Errors: *Refused (Busy); Invalid, TooLarge; Conflict
-// when the file is that of a machine with another serial number.
+// counters are not believed. Errors: *Refused (Busy), *Elsewhere; Invalid, TooLarge;
+// Conflict when the file is that of a machine with another serial number.
 func (s *System) Audit(ctx context.Context, m fleet.Machine, text []byte) (Audit, error) {
-	f, err := dts.Read(text)
-	if err != nil {
-		return Audit{}, err
-	}
-	a, err := s.audited(m, text, f)
+	f, err := newFiled(m.ID, text)
 	if err != nil {
 		return Audit{}, err
 	}
 	if err := s.enter(m.ID, 1); err != nil {
 		return Audit{}, err
 	}
-	err = s.n.DB.Batch(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return s.store.audit(ctx, tx, a) })
-	stored := 0
-	if err == nil {
-		stored = 1
-	}
-	if err := s.leave(m.ID, 1, stored, err); err != nil {
+	now := s.n.Clock.Now()
+	if err := s.fileAdmitted(ctx, m.ID, []*filed{f}, now); err != nil {
 		return Audit{}, fmt.Errorf("keep an audit of machine %s: %w", m.ID, err)
 	}
-	s.measures.audits.WithLabelValues(a.verdict).Inc()
-	return Audit{f, a.id, instant(a.at), a.duplicate}, nil
+	if f.err != nil {
+		return Audit{}, f.err
+	}
+	return Audit{f.file, f.id, now.UTC(), f.duplicate}, nil
 }
 
-// audited turns a file into what the database keeps of it.
-func (s *System) audited(m fleet.Machine, text []byte, f dts.File) (*audited, error) {
-	city, ok := s.city(m.Cohort)
-	if !ok {
-		return nil, fmt.Errorf("audit of machine %s: its city %s is not defined", m.ID, m.Cohort)
+// newFiled reads a file. Errors: those of dts.Read; Conflict when its sets are of
+// different machines.
+func newFiled(machine string, text []byte) (*filed, error) {
+	read, err := dts.Read(text)
+	if err != nil {
+		return nil, err
 	}
-	now := s.n.Clock.Now()
 	sum := sha256.Sum256(text)
-	a := &audited{
-		machine: m.ID, id: hex.EncodeToString(sum[:]), verdict: string(f.Verdict), at: now.UnixMicro(),
-		body: readable(text), due: s.nextCall(m.ID, city, now).UnixMicro(),
-	}
-	for _, set := range f.Sets {
+	f := &filed{machine: machine, file: read, id: hex.EncodeToString(sum[:]), body: readable(text)}
+	for _, set := range read.Sets {
 		if set.Verdict == dts.BadChecksum {
 			continue
 		}
-		if a.serial == "" {
-			a.serial = set.Machine
-		} else if set.Machine != "" && set.Machine != a.serial {
-			return nil, errs.New(errs.Conflict, "the file holds audits of two machines, %q and %q: send each under its own machine", a.serial, set.Machine)
+		if f.said.serial != "" && set.Machine != "" && set.Machine != f.said.serial {
+			return nil, errs.New(errs.Conflict, "the file holds audits of two machines, %q and %q: send each under its own machine", f.said.serial, set.Machine)
 		}
-		if len(set.Products) > 0 {
-			a.counters = make(map[string]int64, len(set.Products))
-			for _, p := range set.Products {
-				a.counters[p.ID] = p.Sold
-			}
-		}
-		a.faults, a.severity = 0, 0
-		for _, e := range set.Events {
-			if e.Active && e.Fault() != "" {
-				a.faults++
-				a.severity = max(a.severity, int64(rank(Codes[e.Fault()])))
+		f.said.hear(set)
+	}
+	return f, nil
+}
+
+// hear adds a good set.
+func (d *said) hear(set dts.Set) {
+	d.good = true
+	d.serial = cmp.Or(d.serial, set.Machine)
+	d.taken = cmp.Or(set.Taken, d.taken)
+	if len(set.Products) > 0 {
+		d.counters, d.stock = make(map[string]int64, len(set.Products)), nil
+		for _, p := range set.Products {
+			d.counters[p.ID] = p.Sold + p.Free
+			if p.Capacity > 0 && p.Capacity <= 10_000 {
+				d.stock = append(d.stock, demand.Stock{Slot: p.ID, SKU: cmp.Or(p.Name, p.ID), Remaining: max(0, p.Capacity-p.SinceReset), Capacity: p.Capacity})
 			}
 		}
 	}
-	return a, nil
+	d.faults = nil
+	for _, e := range set.Events {
+		if word := e.Fault(); e.Active && word != "" && len(d.faults) < 100 {
+			d.faults = append(d.faults, Fault{Code: word, Severity: Codes[word], Slot: e.Selection()})
+		}
+	}
 }
 
 // readable keeps a text storable: valid UTF-8 without NUL, which PostgreSQL refuses.
@@ -105,107 +117,50 @@ func readable(text []byte) string {
 	return strings.ToValidUTF8(strings.ReplaceAll(string(text), "\x00", "\uFFFD"), "\uFFFD")
 }
 
-const (
-	auditSQL  = `INSERT INTO vending_audits (machine, id, received_at, verdict, body) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
-	bindSQL   = `INSERT INTO vending_serials (machine, serial, bound_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
-	serialSQL = `SELECT serial FROM vending_serials WHERE machine = $1`
-	unbindSQL = `DELETE FROM vending_serials WHERE machine = $1`
-
-	meterSQL    = `SELECT at, body FROM vending_meters WHERE machine = $1`
-	setMeterSQL = `
-		INSERT INTO vending_meters (machine, at, body) VALUES ($1, $2, $3)
-		ON CONFLICT (machine) DO UPDATE SET at = excluded.at, body = excluded.body`
-	soldSQL = `INSERT INTO vending_sales (machine, until, since, body) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
-
-	// An audit tells faults only where it is newer than the newest report.
-	heardAuditSQL = `
-		UPDATE vending_machines SET
-			faults = CASE WHEN $2 >= taken_at THEN $3 ELSE faults END,
-			severity = CASE WHEN $2 >= taken_at THEN $4 ELSE severity END,
-			heard_at = $2, due_at = $5
-		WHERE id = $1 AND revoked_at = 0`
-
-	auditsSQL     = `SELECT id, received_at, verdict FROM vending_audits WHERE machine = $1 AND (received_at, id) < ($2, $3) ORDER BY received_at DESC, id DESC LIMIT $4`
-	oneAuditSQL   = `SELECT received_at, body FROM vending_audits WHERE machine = $1 AND id = $2`
-	pruneAuditSQL = `DELETE FROM vending_audits WHERE machine = $1 AND received_at < $2`
-	pruneSalesSQL = `DELETE FROM vending_sales WHERE machine = $1 AND until < $2`
-)
-
-// audit keeps one file, binds its serial number and tells the sales since the last.
-func (st store) audit(ctx context.Context, tx *sqldb.Tx, a *audited) error {
-	if err := st.bind(ctx, tx, a); err != nil {
-		return err
-	}
-	n, err := tx.Exec(ctx, auditSQL, a.machine, a.id, a.at, a.verdict, a.body)
+// fileAdmitted keeps files that the door let in for who.
+func (s *System) fileAdmitted(ctx context.Context, who string, list []*filed, now time.Time) error {
+	err := s.file(ctx, list, now)
+	stored := len(list) // duplicates and refused ones too: the database worked as hard
 	if err != nil {
-		return err
+		stored = 0
 	}
-	if a.duplicate = n == 0; a.duplicate {
-		return nil
-	}
-	if a.counters != nil {
-		if err := st.meter(ctx, tx, a); err != nil {
-			return err
-		}
-	}
-	_, err = tx.Exec(ctx, heardAuditSQL, a.machine, a.at, a.faults, a.severity, a.due)
-	return err
+	return s.leave(who, len(list), stored, err)
 }
 
-// bind holds a machine to the first serial number that it named.
-func (store) bind(ctx context.Context, tx *sqldb.Tx, a *audited) error {
-	if a.serial == "" {
-		return nil
+// file keeps files, in one transaction, and notes in each what became of it. The
+// error is for all of them, and says that nothing is kept.
+func (s *System) file(ctx context.Context, list []*filed, now time.Time) error {
+	err := s.n.DB.Batch(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		b := filing{store: s.store, at: now.UnixMicro(), machines: map[string]*metered{}, standing: s.standing, due: func(m *metered) int64 {
+			return s.nextCall(m.id, m.home, now).UnixMicro()
+		}}
+		return b.keep(ctx, tx, list)
+	})
+	if err != nil {
+		return fmt.Errorf("store %d audits: %w", len(list), err)
 	}
-	if _, err := tx.Exec(ctx, bindSQL, a.machine, a.serial, a.at); err != nil {
-		return err
-	}
-	var bound string
-	if err := tx.QueryRow(ctx, serialSQL, a.machine).Scan(&bound); err != nil {
-		return err
-	}
-	if bound != a.serial {
-		return errs.New(errs.Conflict, "machine %s has the serial number %q, the file is that of %q: unbind the old one first, if the machine was exchanged", a.machine, bound, a.serial)
+	for _, f := range list {
+		if f.err == nil {
+			s.measures.audits.WithLabelValues(string(f.file.Verdict)).Inc()
+		}
 	}
 	return nil
 }
 
-// meter moves the counters on and keeps what was sold. A counter that runs
-// backwards was reset, or is another machine's: nothing is known to be sold then.
-func (store) meter(ctx context.Context, tx *sqldb.Tx, a *audited) error {
-	var since int64
-	var text string
-	err := tx.QueryRow(ctx, meterSQL, a.machine).Scan(&since, &text)
-	first := err == sqldb.ErrNoRows
-	if err != nil && !first {
-		return err
+// standing says whether a machine may bring audits to this house, and where it is.
+func (s *System) standing(m *metered) error {
+	if m.revoked {
+		return errs.New(errs.Denied, "machine %s is revoked", m.id)
 	}
-	counters, err := json.Marshal(a.counters)
-	if err != nil {
-		return err
+	home, ok := s.city(m.city)
+	if !ok {
+		return fmt.Errorf("audit of machine %s: its city %s is not defined", m.id, m.city)
 	}
-	if _, err := tx.Exec(ctx, setMeterSQL, a.machine, a.at, string(counters)); err != nil || first {
-		return err
+	if s.foreign(home) {
+		return s.elsewhere(home)
 	}
-	var before map[string]int64
-	if err := json.Unmarshal([]byte(text), &before); err != nil {
-		return fmt.Errorf("counters of machine %s as they are kept: %w", a.machine, err)
-	}
-	sold := map[string]int64{}
-	for product, now := range a.counters {
-		if was, ok := before[product]; ok && now > was {
-			sold[product] = now - was
-		}
-	}
-	if len(sold) == 0 {
-		return nil
-	}
-	body, err := json.Marshal(sold)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, soldSQL, a.machine, a.at, since, string(body))
-	return err
+	m.home = home
+	return nil
 }
 
 // Unbind forgets the serial number of a machine that was exchanged, and its
@@ -219,7 +174,7 @@ func (s *System) Unbind(ctx context.Context, machine string) error {
 		if n == 0 {
 			return errs.New(errs.NotFound, "machine %.64s has no serial number", machine)
 		}
-		_, err = tx.Exec(ctx, `DELETE FROM vending_meters WHERE machine = $1`, machine)
+		_, err = tx.Exec(ctx, dropMeterSQL, machine)
 		return err
 	})
 	if err != nil {

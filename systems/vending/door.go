@@ -58,6 +58,13 @@ func (s *System) enter(id string, n int) error {
 		s.measures.refuse(becauseRate, n)
 		return refuse(becauseRate, wait, "this machine sends more reports than it may")
 	}
+	return s.admit(id, n)
+}
+
+// admit is enter without the bound on a single machine's rate, for who speaks for
+// many.
+func (s *System) admit(id string, n int) error {
+	now := s.n.Clock.Now()
 	if !s.door.breaker.Allow(now) {
 		s.measures.refuse(becauseAway, n)
 		wait := s.door.admission.Refuse(now, id, n)

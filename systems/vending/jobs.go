@@ -63,7 +63,7 @@ func (s *System) prune(ctx context.Context) error {
 		return fmt.Errorf("prune alerts and commands: %w", err)
 	}
 	if total > 0 {
-		s.n.Log.Info("old reports were pruned", "reports", total)
+		s.n.Log.Info("old reports and audits were pruned", "rows", total)
 	}
 	return nil
 }

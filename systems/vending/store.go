@@ -211,7 +211,15 @@ func piece(n int) int {
 	return 0
 }
 
-// prune deletes the machine's reports that were taken before a moment.
-func (store) prune(ctx context.Context, tx *sqldb.Tx, machine string, before int64) (int64, error) {
-	return tx.Exec(ctx, pruneSQL, machine, before)
+// prune deletes the machine's reports that were taken before a moment, and the
+// audits that came before it, with the sales that they told.
+func (store) prune(ctx context.Context, tx *sqldb.Tx, machine string, before int64) (gone int64, err error) {
+	for _, q := range []string{pruneSQL, pruneAuditSQL, pruneSalesSQL} {
+		n, err := tx.Exec(ctx, q, machine, before)
+		if err != nil {
+			return 0, err
+		}
+		gone += n
+	}
+	return gone, nil
 }

@@ -1,0 +1,6 @@
+-- What a machine's last good audit says beside its counters: the stock of those
+-- selections whose capacity it names, and the faults that last (JSON, '': none);
+-- and when its own clock says that it was taken, to know a file that comes late.
+ALTER TABLE vending_meters ADD COLUMN stock TEXT NOT NULL DEFAULT '';
+ALTER TABLE vending_meters ADD COLUMN faults TEXT NOT NULL DEFAULT '';
+ALTER TABLE vending_meters ADD COLUMN taken TEXT NOT NULL DEFAULT '';
