@@ -169,6 +169,10 @@ type unfolded struct {
 // forecast says what each machine of a city will have and sell, and counts them.
 func (s *System) forecast(ctx context.Context, c City, date slots.Date, leave time.Time, count *Outcome) ([]dispatch.Machine, error) {
 	start, _ := slots.Night(date, c.zone)
+	visits, err := s.visitsOf(ctx, c, date.Add(-1))
+	if err != nil {
+		return nil, err
+	}
 	var list []dispatch.Machine
 	for after := ""; ; {
 		var page []*heardOf
@@ -186,7 +190,7 @@ func (s *System) forecast(ctx context.Context, c City, date slots.Date, leave ti
 		learnt := map[string]*demand.Machine{}
 		for _, h := range page {
 			count.Machines++
-			m, known, err := s.expect(h, c, start, leave, learnt)
+			m, known, err := s.expect(h, c, start, leave, visits, learnt)
 			if err != nil {
 				return nil, err
 			}
@@ -207,9 +211,34 @@ func (s *System) forecast(ctx context.Context, c City, date slots.Date, leave ti
 	}
 }
 
+// visitsOf returns the visits that the plan of a night sent out, by machine.
+func (s *System) visitsOf(ctx context.Context, c City, date slots.Date) (map[string]demand.Refill, error) {
+	p, err := s.Plan(ctx, c.Name, date, 0)
+	if errs.Is(err, errs.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	visits := map[string]demand.Refill{}
+	for _, r := range p.Routes {
+		for _, v := range r.Stops {
+			if v.Arrive == nil || len(v.Load) == 0 {
+				continue
+			}
+			items := make(map[string]int64, len(v.Load))
+			for _, l := range v.Load {
+				items[l.Slot] += l.Items
+			}
+			visits[v.Machine] = demand.Refill{At: *v.Arrive, Items: items}
+		}
+	}
+	return visits, nil
+}
+
 // expect says what one machine will have when the vehicles leave, and what it will
 // sell until the chance after that. known is false for one that was never heard.
-func (s *System) expect(h *heardOf, c City, start, leave time.Time, learnt map[string]*demand.Machine) (m dispatch.Machine, known bool, err error) {
+func (s *System) expect(h *heardOf, c City, start, leave time.Time, visits map[string]demand.Refill, learnt map[string]*demand.Machine) (m dispatch.Machine, known bool, err error) {
 	var d demand.Machine
 	if h.state != "" {
 		if err := json.Unmarshal([]byte(h.state), &d); err != nil {
@@ -246,12 +275,12 @@ func (s *System) expect(h *heardOf, c City, start, leave time.Time, learnt map[s
 			m.Faults = append(m.Faults, dispatch.Fault(f))
 		}
 	}
-	until := d.Forecast(d.At, leave, c.zone)
+	stock := d.Stock(leave, c.zone, visits[h.id])
 	then := d.Forecast(leave, leave.Add(nextChance), c.zone)
 	for i, slot := range d.Slots {
 		m.Slots = append(m.Slots, dispatch.Slot{
 			Slot: slot.Slot, SKU: slot.SKU, Capacity: slot.Capacity,
-			Stock: max(0, slot.Remaining-int64(until[i]+0.5)), Demand: then[i],
+			Stock: stock[i], Demand: then[i],
 		})
 	}
 	return m, true, nil

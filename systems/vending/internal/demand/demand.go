@@ -184,6 +184,40 @@ func (m *Machine) Forecast(from, to time.Time, zone *time.Location) []float64 {
 	return list
 }
 
+// Refill is a visit that was planned, and is taken as made.
+type Refill struct {
+	At    time.Time
+	Items map[string]int64 // brought, by slot
+}
+
+// Stock returns what each slot is thought to hold at a moment after the newest
+// report: what that said, less what sells in the meantime, and with what a visit
+// after it was to bring. A machine that is late was often restocked since it was
+// last heard; without that, somebody would be sent again.
+func (m *Machine) Stock(at time.Time, zone *time.Location, visit Refill) []int64 {
+	list := make([]int64, len(m.Slots))
+	from := m.At
+	sell := func(to time.Time) {
+		for i, sold := range m.Forecast(from, to, zone) {
+			list[i] = max(0, list[i]-int64(sold+0.5))
+		}
+		from = to
+	}
+	for i, s := range m.Slots {
+		list[i] = s.Remaining
+	}
+	if visit.At.After(m.At) && visit.At.Before(at) {
+		sell(visit.At)
+		for i, s := range m.Slots {
+			list[i] = min(s.Capacity, list[i]+visit.Items[s.Slot])
+		}
+	}
+	if from.Before(at) {
+		sell(at)
+	}
+	return list
+}
+
 // days returns how many days of each day of the week a period has, by the local
 // calendar. Periods of more than a year are cut.
 func days(from, to time.Time, zone *time.Location) (n [7]float64) {
