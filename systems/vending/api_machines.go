@@ -36,10 +36,12 @@ type enrolledOut struct {
 	Token    string `json:"token" doc:"Shown this once"`
 	Endpoint string `json:"endpoint" doc:"Where the machine reports"`
 	ReportAt string `json:"report_at" format:"date-time" doc:"When it is first expected; it may report before"`
+
+	Cell *cellOut `json:"cell,omitempty" doc:"Where it belongs, in a house of several regions"`
 }
 
 func (e Enrolled) out() enrolledOut {
-	return enrolledOut{e.ID, e.Token, e.Endpoint, e.ReportAt.Format(wireTime)}
+	return enrolledOut{e.ID, e.Token, e.Endpoint, e.ReportAt.Format(wireTime), e.Cell.out()}
 }
 
 func (s *System) postMachine(ctx context.Context, in *machineIn) (*answer[enrolledOut], error) {

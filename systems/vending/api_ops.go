@@ -247,6 +247,7 @@ func (s *System) postAck(ctx context.Context, in *struct {
 }
 
 type commandIn struct {
+	Retryable
 	ID   string `path:"id" maxLength:"64"`
 	Body struct {
 		Kind string          `json:"kind" minLength:"1" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" doc:"What the machine's firmware knows: reboot, set_window, fetch, ..."`
@@ -256,7 +257,7 @@ type commandIn struct {
 }
 
 func (s *System) postCommand(ctx context.Context, in *commandIn) (*answer[commandOut], error) {
-	c, err := s.SendCommand(ctx, by(ctx), in.ID, NewCommand{in.Body.Kind, in.Body.Body, time.Duration(in.Body.TTL) * time.Second})
+	c, err := s.SendCommand(ctx, by(ctx), in.ID, NewCommand{in.Body.Kind, in.Body.Body, time.Duration(in.Body.TTL) * time.Second}, in.request(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"plumb/base/ids"
 	"plumb/engines/devices"
 	"plumb/engines/fleet"
+	"plumb/engines/once"
 	"plumb/engines/sqldb"
 )
 
@@ -48,9 +49,9 @@ const usualTTL = 48 * time.Hour
 const answeredMost = 4
 
 // SendCommand sends a command to a machine on somebody's behalf, and returns when it
-// is durable. Errors: Invalid; NotFound; Denied when the machine is revoked;
-// Conflict when too many wait for it.
-func (s *System) SendCommand(ctx context.Context, by, machine string, in NewCommand) (Command, error) {
+// is durable; a request that comes again sends it once. Errors: Invalid; NotFound;
+// Denied when the machine is revoked; Conflict when too many wait for it.
+func (s *System) SendCommand(ctx context.Context, by, machine string, in NewCommand, again once.Request) (Command, error) {
 	var b bounds.Check
 	checkName(&b, "kind", in.Kind)
 	if len(in.Body) > 4<<10 {
@@ -68,22 +69,29 @@ func (s *System) SendCommand(ctx context.Context, by, machine string, in NewComm
 	now := s.n.Clock.Now()
 	c := devices.Command{ID: ids.New(now), Name: in.Kind, Body: in.Body, Sent: now.Truncate(time.Microsecond), Expires: now.Add(in.TTL).Truncate(time.Microsecond)}
 	to := devices.Device{Realm: realm, ID: machine}
-	err := s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		m, err := s.store.machine(ctx, tx, machine)
-		if err != nil {
-			return err
-		}
-		if !m.Revoked.IsZero() {
-			return errs.New(errs.Denied, "machine %s is revoked, and hears nothing", machine)
-		}
-		if err := devices.Send(ctx, tx, to, c); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, sentSQL, machine, c.ID, c.Sent.UnixMicro(), by)
+	var out Command
+	err := s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+		out, err = once.Give(ctx, s.n.Once, tx, s.asked(again, "command", []any{machine, in}), func() (Command, error) {
+			m, err := s.store.machine(ctx, tx, machine)
+			if err != nil {
+				return Command{}, err
+			}
+			if !m.Revoked.IsZero() {
+				return Command{}, errs.New(errs.Denied, "machine %s is revoked, and hears nothing", machine)
+			}
+			if err := devices.Send(ctx, tx, to, c); err != nil {
+				return Command{}, err
+			}
+			_, err = tx.Exec(ctx, sentSQL, machine, c.ID, c.Sent.UnixMicro(), by)
+			return command(c, answered{by: by}, now), err
+		})
 		return err
 	})
 	if err != nil {
 		return Command{}, fmt.Errorf("send a command to machine %.64s: %w", machine, err)
+	}
+	if out.ID != c.ID {
+		return out, nil // it was sent before
 	}
 	s.measures.commands.WithLabelValues("sent").Inc()
 	s.expectCommand(machine)
@@ -91,7 +99,7 @@ func (s *System) SendCommand(ctx context.Context, by, machine string, in NewComm
 	if err := devices.Wake(ctx, s.n.Bus, to); err != nil {
 		s.n.Log.Debug("a command was not announced; the machine gets it when it connects", "machine", machine, "error", err)
 	}
-	return command(c, answered{by: by}, now), nil
+	return out, nil
 }
 
 // expectCommand remembers that a command waits for a machine.

@@ -14,6 +14,7 @@ import (
 	"plumb/base/errs"
 	"plumb/engines/devices"
 	"plumb/engines/fleet"
+	"plumb/engines/once"
 )
 
 // gather reads the room's metrics by their names.
@@ -146,6 +147,26 @@ func TestCommandsExpireAndAreBounded(t *testing.T) {
 	})
 }
 
+// A request whose answer was lost comes again with its key, and reboots once.
+func TestACommandThatIsSentAgainIsOne(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.enrol("m-1")
+		send := func(kind string) commandOut {
+			t.Helper()
+			return get[commandOut](h, 202, "POST", commandsPath("m-1"), boss, map[string]any{"kind": kind}, "Idempotency-Key", "k-1")
+		}
+		first := send("reboot")
+		h.clock.Advance(time.Minute)
+		if again := send("reboot"); again.ID != first.ID || !again.SentAt.Equal(first.SentAt) {
+			t.Errorf("%+v, then %+v", first, again)
+		}
+		problem(t, h.call("POST", commandsPath("m-1"), boss, map[string]any{"kind": "fetch"}, "Idempotency-Key", "k-1"), 409, "")
+		if list := get[commandsListOut](h, 200, "GET", commandsPath("m-1"), boss, nil).Commands; len(list) != 1 {
+			t.Errorf("%+v", list)
+		}
+	})
+}
+
 func TestCommandsThatAreRefused(t *testing.T) {
 	one(t, func(t *testing.T, h *house) {
 		h.enrol("m-1")
@@ -166,7 +187,7 @@ func TestCommandsThatAreRefused(t *testing.T) {
 		problem(t, h.call("GET", commandsPath("nobody"), boss, nil), 404, "nobody")
 		h.call("DELETE", machinesPath+"/m-1", boss, nil)
 		problem(t, h.call("POST", commandsPath("m-1"), boss, map[string]any{"kind": "reboot"}), 403, "revoked")
-		if _, err := h.SendCommand(context.Background(), "x", "m-1", NewCommand{Kind: "a", Body: json.RawMessage(`{`)}); !errs.Is(err, errs.Denied) && !errs.Is(err, errs.Invalid) {
+		if _, err := h.SendCommand(context.Background(), "x", "m-1", NewCommand{Kind: "a", Body: json.RawMessage(`{`)}, once.Request{}); !errs.Is(err, errs.Denied) && !errs.Is(err, errs.Invalid) {
 			t.Error(err)
 		}
 	})
