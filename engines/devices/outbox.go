@@ -161,7 +161,7 @@ func Waiting(ctx context.Context, tx *sqldb.Tx, realm string, now time.Time) ([]
 // wire is how a command looks on REALM/ID/cmd.
 type wire struct {
 	ID      string          `json:"id"`
-	Name    string          `json:"name"`
+	Name    string          `json:"kind"`
 	Body    json.RawMessage `json:"body,omitempty"`
 	Expires time.Time       `json:"expires_at"`
 }
