@@ -161,7 +161,7 @@ func (s *System) postAudit(w http.ResponseWriter, r *http.Request) error {
 
 // postAudits takes files of many machines from a gateway.
 func (s *System) postAudits(w http.ResponseWriter, r *http.Request) error {
-	text, err := readAll(r)
+	text, err := readSome(r, gatewayBytes)
 	if err != nil {
 		return err
 	}
@@ -206,10 +206,13 @@ func ascii(name string) string {
 }
 
 // readAll reads the body, which the gate has bounded.
-func readAll(r *http.Request) ([]byte, error) {
+func readAll(r *http.Request) ([]byte, error) { return readSome(r, 64<<10) }
+
+// readSome is readAll for who is believed to send as much as it says, up to most.
+func readSome(r *http.Request, most int64) ([]byte, error) {
 	var buf bytes.Buffer
 	if r.ContentLength > 0 {
-		buf.Grow(int(min(r.ContentLength, 64<<10)) + bytes.MinRead) // in one piece, where the length is honest
+		buf.Grow(int(min(r.ContentLength, most)) + bytes.MinRead) // in one piece, where the length is honest
 	}
 	_, err := buf.ReadFrom(r.Body)
 	var large *http.MaxBytesError

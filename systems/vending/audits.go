@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -45,6 +46,10 @@ type said struct {
 	stock    []demand.Stock   // of the selections whose capacity it names
 	faults   []Fault
 	good     bool // there is a good set
+
+	// The same as the database keeps them, written before the transaction, which
+	// others wait for; "" where there are none.
+	countersText, stockText, faultsText string
 }
 
 // Audit takes an EVA-DTS file of machine m and returns when it is durable. The
@@ -87,7 +92,23 @@ func newFiled(machine string, text []byte) (*filed, error) {
 		}
 		f.said.hear(set)
 	}
-	return f, nil
+	return f, f.said.write()
+}
+
+// write fills in the texts.
+func (d *said) write() (err error) {
+	put := func(into *string, n int, v any) {
+		if n == 0 || err != nil {
+			return
+		}
+		var b []byte
+		b, err = json.Marshal(v)
+		*into = string(b)
+	}
+	put(&d.countersText, len(d.counters), d.counters)
+	put(&d.stockText, len(d.stock), d.stock)
+	put(&d.faultsText, len(d.faults), d.faults)
+	return err
 }
 
 // hear adds a good set.

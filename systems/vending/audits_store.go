@@ -187,16 +187,12 @@ func (m *metered) fold(d said, at int64) error {
 	if d.taken != "" {
 		m.taken = d.taken
 	}
-	m.count, m.rank, m.faults = int64(len(d.faults)), 0, ""
+	m.count, m.rank, m.faults = int64(len(d.faults)), 0, d.faultsText
 	for _, f := range d.faults {
 		m.rank = max(m.rank, int64(rank(f.Severity)))
 	}
-	var err error
-	if len(d.faults) > 0 {
-		m.faults, err = text(d.faults)
-	}
-	if d.counters == nil || err != nil {
-		return err
+	if d.counters == nil {
+		return nil
 	}
 	// A counter that runs backwards was reset, or is another machine's: nothing is
 	// known to be sold then, nor of a first batch: nobody knows since when.
@@ -208,17 +204,14 @@ func (m *metered) fold(d said, at int64) error {
 			m.sold[product] += now - was
 		}
 	}
-	m.counters, m.at, m.body, m.stock = d.counters, max(at, m.at+1), "", ""
+	m.counters, m.at, m.body, m.stock = d.counters, max(at, m.at+1), d.countersText, d.stockText
 	m.slots, m.empty = int64(len(d.stock)), 0
 	for _, s := range d.stock {
 		if s.Remaining == 0 {
 			m.empty++
 		}
 	}
-	if len(d.stock) > 0 {
-		m.stock, err = text(d.stock)
-	}
-	return err
+	return nil
 }
 
 // lateMost is how much older than the last a file may be and still count as one
@@ -245,11 +238,6 @@ func (m *metered) late(d said) bool {
 	return true
 }
 
-func text(v any) (string, error) {
-	b, err := json.Marshal(v)
-	return string(b), err
-}
-
 // write stores what became of the machines, in the order of their ids, so that two
 // batches cannot wait for each other.
 func (b *filing) write(ctx context.Context, tx *sqldb.Tx) error {
@@ -260,20 +248,14 @@ func (b *filing) write(ctx context.Context, tx *sqldb.Tx) error {
 			serials = append(serials, []any{id, m.serial, b.at})
 		}
 		if m.changed {
-			if m.body == "" && m.counters != nil {
-				var err error
-				if m.body, err = text(m.counters); err != nil {
-					return err
-				}
-			}
 			meters = append(meters, []any{id, m.at, m.body, m.stock, m.faults, m.taken})
 		}
 		if len(m.sold) > 0 {
-			body, err := text(m.sold)
+			body, err := json.Marshal(m.sold)
 			if err != nil {
 				return err
 			}
-			sales = append(sales, []any{id, m.at, m.since, body})
+			sales = append(sales, []any{id, m.at, m.since, string(body)})
 		}
 		if m.heard {
 			count := m.count

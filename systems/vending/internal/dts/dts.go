@@ -318,19 +318,18 @@ func text(b []byte) string {
 	return strings.TrimSpace(clean)
 }
 
-// stamp reads a date (YYMMDD or YYYYMMDD) and a time (HHMM or HHMMSS).
+// stamp reads a date (YYMMDD or YYYYMMDD) and a time (HHMM or HHMMSS); "" for what is
+// none.
 func stamp(date, clock []byte) string {
-	d, t := string(bytes.TrimSpace(date)), string(bytes.TrimSpace(clock))
-	if len(d) == 6 {
-		d = "20" + d
+	var digits [14]byte
+	d, t := bytes.TrimSpace(date), bytes.TrimSpace(clock)
+	if len(d) != 6 && len(d) != 8 || len(t) != 0 && len(t) != 4 && len(t) != 6 {
+		return ""
 	}
-	switch len(t) {
-	case 0:
-		t = "000000"
-	case 4:
-		t += "00"
-	}
-	at, err := time.Parse("20060102150405", d+t)
+	text := append(digits[:0], "20"[:8-len(d)]...)
+	text = append(append(text, d...), t...)
+	text = append(text, "000000"[len(t):]...)
+	at, err := time.Parse("20060102150405", string(text))
 	if err != nil {
 		return ""
 	}

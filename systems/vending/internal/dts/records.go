@@ -62,7 +62,7 @@ func (b *builder) record(at int, kind string, line []byte) error {
 		}
 	case "PA5":
 		if p := b.current(at, kind); p != nil {
-			p.SoldOut = stamp(field(line, 1), field(line, 2)) != "" && value(3) > 0
+			p.SoldOut = value(3) > 0 && stamp(field(line, 1), field(line, 2)) != ""
 		}
 	case "PA4":
 		if p := b.current(at, kind); p != nil {
