@@ -9,6 +9,7 @@ import (
 
 	"plumb/engines/fleet/slots"
 	"plumb/engines/sqldb"
+	"plumb/engines/sqldb/sqldbtest"
 )
 
 const alertsPath = apiRoot + "/alerts"
@@ -239,4 +240,50 @@ func TestOperationsArePruned(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	})
+}
+
+// BenchmarkWatch looks over a fleet of 20,000 machines in 20 cities, all of them
+// late and one in ten gravely faulty: the worst minute. After the first round the
+// alerts stand.
+func BenchmarkWatch(b *testing.B) {
+	for _, kind := range sqldbtest.Kinds() {
+		b.Run(kind, func(b *testing.B) {
+			h := benchHouse(b, kind)
+			ctx := context.Background()
+			const cities, each = 20, 1000
+			for c := range cities {
+				name := fmt.Sprint("Town ", c)
+				lat, lon := 50.0, 10.0
+				if _, err := h.SetCity(ctx, name, NewCity{Zone: "Europe/Berlin", Lat: &lat, Lon: &lon}); err != nil {
+					b.Fatal(err)
+				}
+				err := h.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+					for i := range each {
+						id := fmt.Sprintf("m-%d-%d", c, i)
+						if err := h.store.add(ctx, tx, NewMachine{ID: id, City: name}, noon.Add(-48*time.Hour), noon.Add(-24*time.Hour)); err != nil {
+							return err
+						}
+						if i%10 > 0 {
+							continue
+						}
+						if _, err := tx.Exec(ctx, `UPDATE vending_machines SET severity = 3, faults = 1 WHERE id = $1`, id); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				if err := h.watch(ctx); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if open, err := h.OpenAlerts(ctx); err != nil || open["late_machine"] != cities*20 || open["late_machines"] != cities || open["grave_fault"] != cities*20 {
+				b.Errorf("%v, %v", open, err)
+			}
+		})
+	}
 }

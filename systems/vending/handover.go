@@ -74,8 +74,13 @@ func (s *System) HandOver(ctx context.Context, city, cursor string, limit int) (
 		return nil, "", errs.New(errs.Invalid, "limit must be 1 to %d, and cursor one that a list gave", handedMost)
 	}
 	err = s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
-		if list, err = s.store.handed(ctx, tx, c.Name, cursor, limit); err != nil {
+		if list, err = s.store.handed(ctx, tx, c.Name, cursor, limit+1); err != nil {
 			return err
+		}
+		next = ""
+		if len(list) > limit {
+			list = list[:limit]
+			next = list[limit-1].ID
 		}
 		for i := range list {
 			if err := s.identify(ctx, tx, &list[i]); err != nil {
@@ -86,9 +91,6 @@ func (s *System) HandOver(ctx context.Context, city, cursor string, limit int) (
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("hand over machines of %s: %w", c.Name, err)
-	}
-	if len(list) == limit {
-		next = list[limit-1].ID
 	}
 	return list, next, nil
 }
