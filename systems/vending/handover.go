@@ -34,6 +34,16 @@ type Handed struct {
 	Serial     string          `json:"serial,omitempty" doc:"Of its EVA-DTS files"`
 	Report     *HandedReport   `json:"report,omitempty" doc:"The newest"`
 	Demand     json.RawMessage `json:"demand,omitempty" doc:"What was learnt from its reports"`
+	Meter      *HandedMeter    `json:"meter,omitempty" doc:"Its last good EVA-DTS file, from which the next one's sales are told"`
+}
+
+// HandedMeter is what the last good audit of a machine that is handed over says.
+type HandedMeter struct {
+	At       time.Time       `json:"at" doc:"When it came in"`
+	Counters json.RawMessage `json:"counters"`
+	Stock    json.RawMessage `json:"stock,omitempty"`
+	Faults   json.RawMessage `json:"faults,omitempty"`
+	Taken    string          `json:"taken,omitempty" doc:"By the machine's own clock, in no zone"`
 }
 
 // HandedReport is the newest report of a machine that is handed over.
@@ -49,17 +59,26 @@ const handedMost = 200
 
 const (
 	handSQL = `
-		SELECT m.id, m.cohort, coalesce(sn.serial, ''), coalesce(r.id, ''), coalesce(r.taken_at, 0), coalesce(r.received_at, 0), coalesce(r.body, ''), coalesce(d.body, '')
+		SELECT m.id, m.cohort, coalesce(sn.serial, ''), coalesce(r.id, ''), coalesce(r.taken_at, 0), coalesce(r.received_at, 0), coalesce(r.body, ''), coalesce(d.body, ''),
+			coalesce(t.at, 0), coalesce(t.body, ''), coalesce(t.stock, ''), coalesce(t.faults, ''), coalesce(t.taken, '')
 		FROM vending_machines AS m
 		LEFT JOIN vending_serials AS sn ON sn.machine = m.id
 		LEFT JOIN vending_reports AS r ON r.machine = m.id AND r.id = m.report_id
 		LEFT JOIN vending_demand AS d ON d.machine = m.id
+		LEFT JOIN vending_meters AS t ON t.machine = m.id
 		WHERE m.city = $1 AND m.id > $2 ORDER BY m.id LIMIT $3`
 
 	placeSQL      = `UPDATE vending_machines SET city = $2, lat = $3, lon = $4, due_at = $5 WHERE id = $1`
-	keepSerialSQL = `INSERT INTO vending_serials (machine, serial, bound_at) VALUES ($1, $2, $3) ON CONFLICT (machine) DO NOTHING`
-	keepDemandSQL = `INSERT INTO vending_demand (machine, at, body) VALUES ($1, $2, $3) ON CONFLICT (machine) DO NOTHING`
-	modelSQL      = `UPDATE vending_machines SET model = $2, cohort = $3, revoked_at = $4 WHERE id = $1`
+	keepSerialSQL = `INSERT INTO vending_serials (machine, serial, bound_at) VALUES ($1, $2, $3) ON CONFLICT (machine) DO UPDATE SET serial = excluded.serial, bound_at = excluded.bound_at`
+	// What is newer here stays: a machine that comes home brings what it has since.
+	keepDemandSQL = `
+		INSERT INTO vending_demand (machine, at, body) VALUES ($1, $2, $3)
+		ON CONFLICT (machine) DO UPDATE SET at = excluded.at, body = excluded.body WHERE vending_demand.at < excluded.at`
+	keepMeterSQL = `
+		INSERT INTO vending_meters (machine, at, body, stock, faults, taken) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (machine) DO UPDATE SET at = excluded.at, body = excluded.body, stock = excluded.stock, faults = excluded.faults, taken = excluded.taken
+		WHERE vending_meters.at < excluded.at`
+	modelSQL = `UPDATE vending_machines SET model = $2, cohort = $3, revoked_at = $4 WHERE id = $1`
 )
 
 // HandOver returns up to limit (1 to 200) machines of a city by id, as another cell
@@ -121,21 +140,32 @@ func (store) handed(ctx context.Context, tx *sqldb.Tx, city, after string, limit
 	for rows.Next() {
 		var h Handed
 		var r HandedReport
-		var taken, received int64
-		var body, learnt string
-		if err := rows.Scan(&h.ID, &h.Cohort, &h.Serial, &r.ID, &taken, &received, &body, &learnt); err != nil {
+		var t HandedMeter
+		var taken, received, at int64
+		var body, learnt, counters, stock, faults string
+		if err := rows.Scan(&h.ID, &h.Cohort, &h.Serial, &r.ID, &taken, &received, &body, &learnt, &at, &counters, &stock, &faults, &t.Taken); err != nil {
 			return nil, err
 		}
 		if r.ID != "" {
 			r.Taken, r.Received, r.Body = instant(taken), instant(received), json.RawMessage(body)
 			h.Report = &r
 		}
-		if learnt != "" {
-			h.Demand = json.RawMessage(learnt)
+		h.Demand = rawOf(learnt)
+		if counters != "" {
+			t.At, t.Counters, t.Stock, t.Faults = instant(at), rawOf(counters), rawOf(stock), rawOf(faults)
+			h.Meter = &t
 		}
 		list = append(list, h)
 	}
 	return list, rows.Err()
+}
+
+// rawOf returns kept JSON; nil for none.
+func rawOf(text string) json.RawMessage {
+	if text == "" {
+		return nil
+	}
+	return json.RawMessage(text)
 }
 
 // TakenOver is what became of one machine.
@@ -209,6 +239,9 @@ func (s *System) prepareTaking(ctx context.Context, t *taking) error {
 		checkName(&b, "cohort", t.Cohort)
 	}
 	b.Text("serial", t.Serial, 0, 64)
+	if t.Meter != nil {
+		b.Text("meter.taken", t.Meter.Taken, 0, 64)
+	}
 	if err := b.Err("the machine is not valid"); err != nil {
 		return err
 	}
@@ -291,7 +324,7 @@ func (s *System) takeOne(ctx context.Context, tx *sqldb.Tx, t *taking) error {
 	return s.takeRest(ctx, tx, t)
 }
 
-// takeRest writes what else is known of a machine, unless it is known here.
+// takeRest writes what else is known of a machine.
 func (s *System) takeRest(ctx context.Context, tx *sqldb.Tx, t *taking) error {
 	if t.Serial != "" {
 		if _, err := tx.Exec(ctx, keepSerialSQL, t.ID, t.Serial, t.Enrolled.UnixMicro()); err != nil {
@@ -300,6 +333,11 @@ func (s *System) takeRest(ctx context.Context, tx *sqldb.Tx, t *taking) error {
 	}
 	if len(t.Demand) > 0 {
 		if _, err := tx.Exec(ctx, keepDemandSQL, t.ID, t.demand.At.UnixMicro(), string(t.Demand)); err != nil {
+			return err
+		}
+	}
+	if m := t.Meter; m != nil {
+		if _, err := tx.Exec(ctx, keepMeterSQL, t.ID, m.At.UnixMicro(), string(m.Counters), string(m.Stock), string(m.Faults), m.Taken); err != nil {
 			return err
 		}
 	}

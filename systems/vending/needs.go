@@ -84,7 +84,9 @@ func (c Config) valid() error {
 	span("leave", c.Leave, 0, 24*time.Hour)
 	span("plan-cpu", c.PlanCPU, 10*time.Millisecond, 10*time.Minute)
 	b.Float("vending.gate-share", c.GateShare, 0.5, 1)
-	b.Text("vending.region", c.Region, 0, 64)
+	if c.Region != "" {
+		checkName(&b, "vending.region", c.Region)
+	}
 	b.Int("vending.rate", int64(c.Rate), 1, 1_000_000)
 	b.Float("vending.capacity", c.Capacity, 10, 1e6)
 	return b.Err("the settings of vending are not valid")

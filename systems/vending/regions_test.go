@@ -3,12 +3,14 @@ package vending
 import (
 	"context"
 	"encoding/json"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"plumb/base/errs"
 	"plumb/engines/devices"
+	"plumb/engines/fleet/slots"
 	"plumb/engines/sqldb"
 	"plumb/engines/sqldb/sqldbtest"
 )
@@ -268,6 +270,49 @@ func TestAMachineMovesInsideItsCell(t *testing.T) {
 		problem(t, h.call("POST", machinesPath+"/m-1/move", boss, map[string]any{"city": "Rome", "lat": 1}), 422, "lat")
 		h.call("DELETE", machinesPath+"/m-1", boss, nil)
 		problem(t, h.call("POST", machinesPath+"/m-1/move", boss, map[string]any{"city": "Rome"}), 403, "revoked")
+	})
+}
+
+// What was learnt of a machine goes with it: its audits' counters and serial number,
+// and what a plan needs.
+func TestWhatIsKnownOfAMachineGoesWithIt(t *testing.T) {
+	cells(t, func(t *testing.T, north, south *house) {
+		token := north.enrol2("m-1", "Rome")
+		audit := func(h *house, serial string, sold int64) *httptest.ResponseRecorder {
+			return h.call("POST", machinesPath+"/m-1/dts", token, auditText(serial, sold), "Content-Type", "text/plain")
+		}
+		if w := audit(north, "S-1", 100); w.Code != 200 {
+			t.Fatal(w.Code, w.Body)
+		}
+		north.runs(token, "r-1", "", "")
+		rome, _ := north.city("Rome")
+		if _, _, err := north.makeRoutes(context.Background(), rome, slots.Date{Year: 2026, Month: time.March, Day: 4}, 1); err != nil { // learns
+			t.Fatal(err)
+		}
+		handOver(t, north, south, "Rome")
+		get[cityOut](north, 200, "PUT", apiRoot+"/cities/Rome", boss, map[string]any{"region": "south"})
+
+		north.clock.Advance(24 * time.Hour)
+		south.clock.Advance(24 * time.Hour)
+		problem(t, audit(north, "S-1", 107), 421, "south")
+		problem(t, audit(south, "S-2", 107), 409, "S-1")
+		if w := audit(south, "S-1", 107); w.Code != 200 {
+			t.Fatal(w.Code, w.Body)
+		}
+		row := func(h *house, q string) (text string) {
+			t.Helper()
+			err := h.n.DB.Read(context.Background(), func(ctx context.Context, tx *sqldb.Tx) error { return tx.QueryRow(ctx, q).Scan(&text) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return text
+		}
+		if sold := row(south, `SELECT body FROM vending_sales`); !strings.Contains(sold, `"10":7`) {
+			t.Errorf("sold across the hand-over: %s", sold)
+		}
+		if a, b := row(north, `SELECT body FROM vending_demand`), row(south, `SELECT body FROM vending_demand`); a != b {
+			t.Errorf("learnt in the north: %s, known in the south: %s", a, b)
+		}
 	})
 }
 
