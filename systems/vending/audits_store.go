@@ -16,7 +16,7 @@ import (
 
 var (
 	meteredSQL = newBulk(`
-		SELECT m.id, m.city, m.revoked_at, COALESCE(s.serial, ''), COALESCE(t.at, 0), COALESCE(t.body, ''), COALESCE(t.stock, ''), COALESCE(t.faults, ''), COALESCE(t.taken, '')
+		SELECT m.id, m.city, m.revoked_at, m.report_id, m.faults, m.severity, m.slots, m.empty, COALESCE(s.serial, ''), COALESCE(t.at, 0), COALESCE(t.body, ''), COALESCE(t.stock, ''), COALESCE(t.faults, ''), COALESCE(t.taken, '')
 		FROM vending_machines AS m LEFT JOIN vending_serials AS s ON s.machine = m.id LEFT JOIN vending_meters AS t ON t.machine = m.id
 		WHERE m.id IN (`, "?", `)`)
 
@@ -30,17 +30,16 @@ var (
 
 	soldSQL = newBulk(`INSERT INTO vending_sales (machine, until, since, body) VALUES `, "(?, ?, ?, ?)", ` ON CONFLICT DO NOTHING`)
 
-	// A machine that also reports tells its stock and faults with its reports.
 	heardAuditSQL = newBulk(`
-		WITH v (id, heard, due, faults, severity, slots, empty) AS (VALUES `,
-		"(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))", `)
-		UPDATE vending_machines SET
-			heard_at = v.heard, due_at = v.due,
-			faults = CASE WHEN report_id = '' AND v.faults >= 0 THEN v.faults ELSE vending_machines.faults END,
-			severity = CASE WHEN report_id = '' AND v.faults >= 0 THEN v.severity ELSE vending_machines.severity END,
-			slots = CASE WHEN report_id = '' AND v.faults >= 0 THEN v.slots ELSE vending_machines.slots END,
-			empty = CASE WHEN report_id = '' AND v.faults >= 0 THEN v.empty ELSE vending_machines.empty END
-		FROM v WHERE vending_machines.id = v.id AND revoked_at = 0`)
+		WITH v (id, heard, due) AS (VALUES `, "(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT))", `)
+		UPDATE vending_machines SET heard_at = v.heard, due_at = v.due FROM v WHERE vending_machines.id = v.id`)
+
+	// Apart, because it is seldom needed and touches every index.
+	stateAuditSQL = newBulk(`
+		WITH v (id, faults, severity, slots, empty) AS (VALUES `,
+		"(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))", `)
+		UPDATE vending_machines SET faults = v.faults, severity = v.severity, slots = v.slots, empty = v.empty
+		FROM v WHERE vending_machines.id = v.id`)
 )
 
 const (
@@ -56,20 +55,25 @@ const (
 // metered is a machine as its audits find it, and as they leave it.
 type metered struct {
 	id, city string
-	home     City
+	home     City // "" until its standing is known
 	revoked  bool
+	report   string // id of its newest report; "": it has sent none
+	is, was  condition
 	serial   string
 
 	// Its last good audit: see vending_meters.
-	at                            int64 // when the counters came; 0: none did
-	counters                      map[string]int64
-	body, stock, faults, taken    string
-	rank, count                   int64 // of the faults
-	slots, empty                  int64
-	since                         int64 // from when on sold counts
-	sold                          map[string]int64
-	bound, changed, heard, judged bool // what is to be written; judged: a good set was among the files
+	at                         int64 // when the counters came; 0: none did
+	counters                   map[string]int64
+	body, stock, faults, taken string
+
+	sold  map[string]int64 // by selection
+	since int64            // from when on that is; 0: nobody knows
+
+	bound, changed, heard bool // what is to be written: the serial number, the meter, that it was heard
 }
+
+// condition is what a machine's row says of it.
+type condition struct{ faults, severity, slots, empty int64 }
 
 // filing is one transaction's keeping of files.
 type filing struct {
@@ -138,8 +142,8 @@ func (b *filing) read(ctx context.Context, tx *sqldb.Tx, list []*filed) error {
 	return meteredSQL.query(ctx, tx, rows, func(r *sqldb.Rows) error {
 		m := &metered{}
 		var revoked int64
-		err := r.Scan(&m.id, &m.city, &revoked, &m.serial, &m.at, &m.body, &m.stock, &m.faults, &m.taken)
-		m.revoked, m.since = revoked > 0, m.at
+		err := r.Scan(&m.id, &m.city, &revoked, &m.report, &m.was.faults, &m.was.severity, &m.was.slots, &m.was.empty, &m.serial, &m.at, &m.body, &m.stock, &m.faults, &m.taken)
+		m.revoked, m.since, m.is = revoked > 0, m.at, m.was
 		b.machines[m.id] = m
 		return err
 	})
@@ -183,13 +187,13 @@ func (m *metered) fold(d said, at int64) error {
 	if m.late(d) {
 		return nil
 	}
-	m.changed, m.judged = true, true
+	m.changed, m.faults = true, d.faultsText
 	if d.taken != "" {
 		m.taken = d.taken
 	}
-	m.count, m.rank, m.faults = int64(len(d.faults)), 0, d.faultsText
+	m.is.faults, m.is.severity = int64(len(d.faults)), 0
 	for _, f := range d.faults {
-		m.rank = max(m.rank, int64(rank(f.Severity)))
+		m.is.severity = max(m.is.severity, int64(rank(f.Severity)))
 	}
 	if d.counters == nil {
 		return nil
@@ -205,10 +209,10 @@ func (m *metered) fold(d said, at int64) error {
 		}
 	}
 	m.counters, m.at, m.body, m.stock = d.counters, max(at, m.at+1), d.countersText, d.stockText
-	m.slots, m.empty = int64(len(d.stock)), 0
+	m.is.slots, m.is.empty = int64(len(d.stock)), 0
 	for _, s := range d.stock {
 		if s.Remaining == 0 {
-			m.empty++
+			m.is.empty++
 		}
 	}
 	return nil
@@ -241,7 +245,7 @@ func (m *metered) late(d said) bool {
 // write stores what became of the machines, in the order of their ids, so that two
 // batches cannot wait for each other.
 func (b *filing) write(ctx context.Context, tx *sqldb.Tx) error {
-	var serials, meters, sales, heard [][]any
+	var serials, meters, sales, heard, states [][]any
 	for _, id := range slices.Sorted(maps.Keys(b.machines)) {
 		m := b.machines[id]
 		if m.bound {
@@ -258,17 +262,17 @@ func (b *filing) write(ctx context.Context, tx *sqldb.Tx) error {
 			sales = append(sales, []any{id, m.at, m.since, string(body)})
 		}
 		if m.heard {
-			count := m.count
-			if !m.judged {
-				count = -1 // nothing is known of its faults
-			}
-			heard = append(heard, []any{id, b.at, b.due(m), count, m.rank, m.slots, m.empty})
+			heard = append(heard, []any{id, b.at, b.due(m)})
+		}
+		// A machine that also reports tells its stock and faults with its reports.
+		if m.report == "" && m.is != m.was {
+			states = append(states, []any{id, m.is.faults, m.is.severity, m.is.slots, m.is.empty})
 		}
 	}
 	for _, w := range []struct {
 		bulk bulk
 		rows [][]any
-	}{{bindSQL, serials}, {setMeterSQL, meters}, {soldSQL, sales}, {heardAuditSQL, heard}} {
+	}{{bindSQL, serials}, {setMeterSQL, meters}, {soldSQL, sales}, {heardAuditSQL, heard}, {stateAuditSQL, states}} {
 		if err := w.bulk.exec(ctx, tx, w.rows); err != nil {
 			return err
 		}

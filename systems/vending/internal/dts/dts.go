@@ -250,17 +250,17 @@ func (r *reader) judge(line int, sum uint16) Verdict {
 }
 
 // kindOf returns the kind of a record: letters and digits before the first "*".
-func kindOf(line []byte) (string, bool) {
+func kindOf(line []byte) ([]byte, bool) {
 	i := bytes.IndexByte(line, '*')
 	if i < 2 || i > 5 || line[0] < 'A' || line[0] > 'Z' {
-		return "", false
+		return nil, false
 	}
 	for _, c := range line[:i] {
 		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
-			return "", false
+			return nil, false
 		}
 	}
-	return string(line[:i]), true
+	return line[:i], true
 }
 
 // field returns a field of a record by its number in the standard, from 1; nil
@@ -299,6 +299,9 @@ func number(b []byte) (int64, bool) {
 // UTF-8, or a code page of western letters.
 func text(b []byte) string {
 	b = bytes.TrimSpace(b)
+	if plain(b) {
+		return string(b)
+	}
 	if !utf8.Valid(b) {
 		runes := make([]rune, len(b))
 		for i, c := range b {
@@ -316,6 +319,16 @@ func text(b []byte) string {
 		clean = string(n[:64])
 	}
 	return strings.TrimSpace(clean)
+}
+
+// plain says whether b is short and of printable ASCII, as most fields are.
+func plain(b []byte) bool {
+	for _, c := range b {
+		if c < 32 || c > 126 {
+			return false
+		}
+	}
+	return len(b) <= 64
 }
 
 // stamp reads a date (YYMMDD or YYYYMMDD) and a time (HHMM or HHMMSS); "" for what is

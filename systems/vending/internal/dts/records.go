@@ -18,7 +18,7 @@ type builder struct {
 }
 
 // record reads one line. Errors: TooLarge, when a set has more than anybody sells.
-func (b *builder) record(at int, kind string, line []byte) error {
+func (b *builder) record(at int, kind, line []byte) error {
 	s := b.s
 	value := func(n int) int64 {
 		f := field(line, n)
@@ -28,7 +28,7 @@ func (b *builder) record(at int, kind string, line []byte) error {
 		}
 		return v
 	}
-	switch kind {
+	switch string(kind) {
 	case "ID1":
 		s.Machine, s.Model, s.Build = text(field(line, 1)), text(field(line, 2)), text(field(line, 3))
 	case "ID4":
@@ -105,7 +105,7 @@ func (b *builder) product(at int, line []byte, value func(int) int64) error {
 }
 
 // current returns the selection that a record belongs to.
-func (b *builder) current(at int, kind string) *Product {
+func (b *builder) current(at int, kind []byte) *Product {
 	if b.byID == nil || b.now < 0 {
 		b.r.warn(at, "%s belongs to no selection: left out", kind)
 		return nil
