@@ -255,7 +255,7 @@ func (s *System) expect(h *heardOf, c City, start, leave time.Time, visits map[s
 		for i, slot := range b.Slots {
 			stock[i] = demand.Stock{Slot: slot.Slot, SKU: slot.SKU, Remaining: slot.Remaining, Capacity: slot.Capacity}
 		}
-		d.Fold(time.UnixMicro(r.taken), stock, c.zone)
+		d.Fold(time.UnixMicro(r.taken), stock, c.zone, visits[h.id])
 		d.Faults = d.Faults[:0]
 		for _, f := range b.Faults {
 			d.Faults = append(d.Faults, demand.Fault{Code: f.Code, Severity: f.Severity, Slot: f.Slot})

@@ -2,14 +2,16 @@
 //
 //	var m demand.Machine
 //	for _, r := range reports { // the oldest first
-//		m.Fold(r.Taken, r.Stock, zone)
+//		m.Fold(r.Taken, r.Stock, zone, demand.Refill{})
 //	}
 //	mean := m.Expected(0, from, to, zone)      // items of the first slot
 //	risk := demand.Risk(stock, mean)           // that they do not suffice
 //	lost := demand.Lost(stock, mean)           // items that would not be sold
 //
-// Between two reports a slot sold what its stock fell by; a rise is a refill, from
-// which nothing is learnt. A stock at zero sold out at an unknown moment: only the
+// Between two reports a slot sold what its stock fell by. Where any slot's stock
+// rose, somebody was there and may have filled the others too: then a slot sold
+// what it lost and what the visit was to bring, and where no visit was planned
+// nothing is learnt. A stock at zero sold out at an unknown moment: only the
 // time that the sales would have taken counts as time on offer. A slot's rate is
 // the sales over the time on offer, older ones forgotten exponentially (so that a
 // trend is followed) and drawn towards the machine's mean while little is known
@@ -68,9 +70,10 @@ type Machine struct {
 	WeekDays [7]float64 `json:"week_days"` // slot days on offer
 }
 
-// Fold moves the state on by a report. An older report than the newest changes
-// nothing: what was sold until then is in the newer one.
-func (m *Machine) Fold(at time.Time, stock []Stock, zone *time.Location) {
+// Fold moves the state on by a report; visit is what was planned between it and
+// the one before, or zero. An older report than the newest changes nothing: what
+// was sold until then is in the newer one.
+func (m *Machine) Fold(at time.Time, stock []Stock, zone *time.Location, visit Refill) {
 	if !m.At.IsZero() && !at.After(m.At) {
 		return
 	}
@@ -90,13 +93,26 @@ func (m *Machine) Fold(at time.Time, stock []Stock, zone *time.Location) {
 		m.WeekSold[d] *= fade
 		m.WeekDays[d] *= fade
 	}
+	filled := false
+	for _, now := range stock {
+		if was := known[now.Slot]; was != nil && was.SKU == now.SKU && now.Remaining > was.Remaining {
+			filled = true
+		}
+	}
+	if planned := visit.At.After(m.At) && visit.At.Before(at); filled && !planned {
+		elapsed = 0
+	}
 	mean, week := m.mean(), m.Week()
 	slots := make([]Slot, len(stock))
 	for i, now := range stock {
 		s := Slot{Slot: now.Slot, SKU: now.SKU, Remaining: now.Remaining, Capacity: now.Capacity}
 		if was := known[now.Slot]; was != nil && was.SKU == now.SKU {
 			s.Sold, s.Days = was.Sold, was.Days
-			if sold := was.Remaining - now.Remaining; sold >= 0 && elapsed > 0 {
+			sold := was.Remaining - now.Remaining
+			if filled {
+				sold += min(visit.Items[now.Slot], was.Capacity-was.Remaining)
+			}
+			if sold >= 0 && elapsed > 0 {
 				m.learn(&s, float64(sold), now.Remaining == 0, was.rate(mean), m.At, elapsed, zone, week)
 			}
 		}
@@ -218,8 +234,22 @@ func (m *Machine) Stock(at time.Time, zone *time.Location, visit Refill) []int64
 	return list
 }
 
-// days returns how many days of each day of the week a period has, by the local
-// calendar. Periods of more than a year are cut.
+// sold is the share of a day's sales that is made by a time of the day: little at
+// night. One report a day cannot tell when a machine sells, so that it is assumed:
+// 4% between 22:00 and 06:00, the rest evenly.
+func sold(t time.Time) float64 {
+	h := float64(t.Hour()) + float64(t.Minute())/60 + float64(t.Second())/3600
+	switch {
+	case h < 6:
+		return 0.03 * h / 6
+	case h < 22:
+		return 0.03 + 0.96*(h-6)/16
+	}
+	return 0.99 + 0.01*(h-22)/2
+}
+
+// days returns how many days of trade of each day of the week a period has, by the
+// local calendar. Periods of more than a year are cut.
 func days(from, to time.Time, zone *time.Location) (n [7]float64) {
 	if to.Sub(from) > 366*24*time.Hour {
 		to = from.Add(366 * 24 * time.Hour)
@@ -233,8 +263,12 @@ func days(from, to time.Time, zone *time.Location) (n [7]float64) {
 		if next.After(to) {
 			next = to
 		}
-		n[t.Weekday()] += next.Sub(t).Hours() / 24
-		t = next.In(zone)
+		over := 1.0
+		if next = next.In(zone); next.YearDay() == t.YearDay() && next.Year() == t.Year() {
+			over = sold(next)
+		}
+		n[t.Weekday()] += max(0, over-sold(t)) // clocks that fall back sell nothing twice
+		t = next
 	}
 	return n
 }
