@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -34,7 +35,9 @@ type Client struct {
 	Backoff slots.Backoff // zero: slots.Patient
 
 	caller slots.Caller
-	Tries  int // calls made so far
+	Tries  int    // calls made so far
+	moves  int    // since the last report was stored
+	before string // the URL that sent it here; "" for none
 }
 
 // Answer is what the server says to a report.
@@ -58,7 +61,8 @@ func seconds(s float64) time.Duration {
 }
 
 // Deliver posts one report until it is stored, and returns the answer. It waits
-// as the server says where it says, and backs off where there is no answer.
+// as the server says where it says, and backs off where there is no answer. Where
+// the server says that another one is this machine's, URL is that one's from now on.
 // Errors: ctx's; the refusal (Invalid, Unknown, Denied, Conflict, TooLarge) where
 // the server will never take this report from this machine.
 func (c *Client) Deliver(ctx context.Context, report []byte) (Answer, error) {
@@ -67,15 +71,11 @@ func (c *Client) Deliver(ctx context.Context, report []byte) (Answer, error) {
 		answer, err := c.Send(ctx, report)
 		if err == nil {
 			c.caller.Stored()
+			c.moves, c.before = 0, ""
 			return answer, nil
 		}
-		var wait time.Duration
-		switch errs.KindOf(err) {
-		case errs.Busy:
-			wait = c.caller.Refused(errs.RetryAfter(err), c.Rand)
-		case errs.Internal:
-			wait = c.caller.Failed(c.Rand)
-		default:
+		wait, again := c.wait(err)
+		if !again {
 			return Answer{}, err
 		}
 		select {
@@ -84,6 +84,23 @@ func (c *Client) Deliver(ctx context.Context, report []byte) (Answer, error) {
 		case <-c.Clock.After(wait):
 		}
 	}
+}
+
+// wait says how long to wait after an error; again is false where the server will
+// never take this report from this machine.
+func (c *Client) wait(err error) (wait time.Duration, again bool) {
+	if moved, ok := errors.AsType[*Moved](err); ok {
+		return c.follow(moved), true
+	}
+	switch errs.KindOf(err) {
+	case errs.Busy:
+		return c.caller.Refused(errs.RetryAfter(err), c.Rand), true
+	case errs.Internal:
+		return c.caller.Failed(c.Rand), true
+	case errs.Unknown:
+		return c.goBack()
+	}
+	return 0, false
 }
 
 func (c *Client) fill() {
@@ -100,8 +117,8 @@ func (c *Client) fill() {
 }
 
 // Send posts one report once. Errors: Busy with the time to wait, where the
-// server refused for now; Internal, where there was no good answer; else the
-// kind of the refusal.
+// server refused for now; Internal, where there was no good answer; *Moved; else
+// the kind of the refusal.
 func (c *Client) Send(ctx context.Context, report []byte) (Answer, error) {
 	c.fill()
 	c.Tries++
@@ -139,6 +156,9 @@ func refusal(res *http.Response, body []byte) error {
 		Title    string  `json:"title"`
 		Detail   string  `json:"detail"`
 		RetryInS float64 `json:"retry_in_s"` // finer than Retry-After
+		Cell     struct {
+			Endpoint string `json:"endpoint"`
+		} `json:"cell"`
 	}
 	if json.Unmarshal(body, &problem) != nil || problem.Title == "" {
 		problem.Title = res.Status
@@ -155,6 +175,8 @@ func refusal(res *http.Response, body []byte) error {
 			wait = seconds(whole)
 		}
 		return errs.TryAfter(wait, "%s", text)
+	case s == http.StatusMisdirectedRequest:
+		return &Moved{problem.Cell.Endpoint, errs.New(errs.Denied, "%s", text)}
 	case s == http.StatusUnauthorized:
 		return errs.New(errs.Unknown, "%s", text)
 	case s == http.StatusForbidden:
