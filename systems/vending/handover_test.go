@@ -5,9 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
+	"plumb/engines/fleet"
+	"plumb/engines/fleet/slots"
 	"plumb/engines/sqldb"
 )
 
@@ -126,4 +130,51 @@ func (h *house) reportsOf(machine string) (list []string) {
 		h.t.Fatal(err)
 	}
 	return list
+}
+
+// The machine's own client, over real sockets: it is sent to a cell that does not know
+// it yet, goes back and forth with pauses, and brings its report once that does.
+func TestAMachineFollowsItsCell(t *testing.T) {
+	cells(t, func(t *testing.T, north, south *house) {
+		token := north.enrol2("m-1", "Rome")
+		url := map[string]string{}
+		for name, h := range map[string]*house{"north": north, "south": south} {
+			srv := httptest.NewServer(h.http)
+			t.Cleanup(srv.Close)
+			url[name] = srv.URL
+		}
+		for _, h := range []*house{north, south} {
+			for name, at := range url {
+				get[regionOut](h, 200, "PUT", regionsPath+"/"+name, boss, map[string]any{"endpoint": at})
+			}
+		}
+		text, err := json.Marshal(north.report("r-1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, _, err := north.HandOver(context.Background(), "Rome", "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		get[cityOut](north, 200, "PUT", apiRoot+"/cities/Rome", boss, map[string]any{"region": "south"})
+		c := fleet.Client{URL: url["north"] + reportsPath, Token: token, Backoff: slots.Backoff{Base: time.Millisecond, Cap: 20 * time.Millisecond}, Rand: rand.New(rand.NewPCG(1, 1))}
+		done := make(chan error, 1)
+		go func() {
+			a, err := c.Deliver(context.Background(), text)
+			if err == nil && a.Status != "stored" {
+				err = fmt.Errorf("%+v", a)
+			}
+			done <- err
+		}()
+		time.Sleep(50 * time.Millisecond) // it may try meanwhile; nothing depends on how often
+		if got, err := south.TakeOver(context.Background(), page); err != nil || got[0].Status != "taken" {
+			t.Fatal(got, err)
+		}
+		if err := <-done; err != nil || c.URL != url["south"]+reportsPath {
+			t.Errorf("%v, now at %s", err, c.URL)
+		}
+		if n, s := north.reportsOf("m-1"), south.reportsOf("m-1"); len(n) != 0 || len(s) != 1 {
+			t.Errorf("north %v, south %v", n, s)
+		}
+	})
 }
