@@ -9,5 +9,6 @@ func Commands() []face.Command {
 		{System: realm, Needs: face.Nothing, New: dtsCommand},
 		{System: realm, Needs: face.Nothing, New: routeCommand},
 		{System: realm, Needs: face.Nothing, New: simulateCommand},
+		{System: realm, Needs: face.Nothing, New: handoverCommand},
 	}
 }
