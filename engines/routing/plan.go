@@ -41,6 +41,7 @@ type search struct {
 	load              []int64
 	size              []int32
 	begin, latest     []float64 // of service: as planned, and without harm to the rest
+	late              []bool    // routes that miss a window or the limit
 	free              []int32   // numbers of empty routes
 	used              int       // routes that are not empty
 	absent            []int32
@@ -119,7 +120,7 @@ func newSearch(p *Problem, seed uint64) *search {
 	s.next, s.prev, s.route = make([]int32, n), make([]int32, n), make([]int32, n)
 	s.begin, s.latest = make([]float64, n), make([]float64, n)
 	s.first, s.last, s.size, s.load = make([]int32, s.most), make([]int32, s.most), make([]int32, s.most), make([]int64, s.most)
-	s.mark = make([]uint32, s.most)
+	s.mark, s.late = make([]uint32, s.most), make([]bool, s.most)
 	for r := s.most - 1; r >= 0; r-- {
 		s.free = append(s.free, int32(r))
 	}
@@ -257,15 +258,19 @@ func (s *search) rollback(total float64) {
 }
 
 // schedule computes when service begins at each stop of a route, and how late it
-// may begin so that all later ones are still in time.
+// may begin so that all later ones are still in time; and whether the route is late
+// as it stands: without a stop it may be, where the way over the stop was shorter.
 func (s *search) schedule(r int32) {
+	s.late[r] = false
 	t, at, n := s.start, int32(0), s.n
 	for i := s.first[r]; i != 0; i = s.next[i] {
 		t = max(t+s.time[int(at)*n+int(i)], s.ready[i])
 		s.begin[i] = t
+		s.late[r] = s.late[r] || t > s.due[i]*(1+eps)
 		t += s.service[i]
 		at = i
 	}
+	s.late[r] = s.late[r] || at != 0 && t+s.time[int(at)*n] > s.back*(1+eps)
 	limit, at := s.back, 0
 	for i := s.last[r]; i != 0; i = s.prev[i] {
 		limit = min(s.due[i], limit-s.time[int(i)*n+int(at)]-s.service[i])

@@ -71,7 +71,7 @@ func Solve(ctx context.Context, p Problem, o Options) (Solution, error) {
 	}
 	var best snapshot
 	s.save(&best)
-	s.recreate(true)
+	s.recreate(0, true)
 	if s.total < best.total {
 		s.save(&best)
 	}
@@ -145,9 +145,10 @@ func (s *search) step(t float64, best *snapshot) {
 	before := s.total
 	s.kept = append(s.kept[:0], s.absent...)
 	s.done, s.dirty = s.done[:0], s.dirty[:0]
+	from := s.rest(len(s.absent))
 	s.ruin()
-	s.recreate(len(s.absent) > 0 && s.rand.below(generousEvery) == 0)
-	if s.total >= before-t*math.Log(s.rand.unit()+1e-300) {
+	s.recreate(from, len(s.absent) > 0 && s.rand.below(generousEvery) == 0)
+	if s.total >= before-t*math.Log(s.rand.unit()+1e-300) || s.timed && s.anyLate() {
 		s.rollback(before)
 		s.absent = append(s.absent[:0], s.kept...)
 		return
@@ -157,11 +158,19 @@ func (s *search) step(t float64, best *snapshot) {
 	}
 }
 
+// anyLate says whether the step left a route late.
+func (s *search) anyLate() bool {
+	return slices.ContainsFunc(s.dirty, func(r int32) bool { return s.late[r] })
+}
+
 // adopt takes over given routes as far as they keep the rules.
 func (s *search) adopt(routes [][]int) {
 	for _, route := range routes {
 		if len(s.free) == 0 {
 			break
+		}
+		if s.adoptWhole(route) {
+			continue
 		}
 		r, prev := s.free[len(s.free)-1], int32(0)
 		for _, stop := range route {
@@ -175,4 +184,31 @@ func (s *search) adopt(routes [][]int) {
 		}
 	}
 	s.absent = slices.DeleteFunc(s.absent, func(i int32) bool { return s.route[i] >= 0 })
+}
+
+// adoptWhole takes a route over as it is, or leaves it be where it breaks a rule.
+func (s *search) adoptWhole(route []int) bool {
+	seen, load := map[int]bool{}, int64(0)
+	for _, stop := range route {
+		if stop < 1 || stop >= s.n || s.route[stop] >= 0 || seen[stop] {
+			return false
+		}
+		seen[stop] = true
+		load += s.demand[stop]
+	}
+	if len(route) == 0 || load > s.capacity {
+		return false
+	}
+	before := s.total
+	s.done, s.dirty = s.done[:0], s.dirty[:0]
+	r, prev, n := s.free[len(s.free)-1], int32(0), s.n
+	for _, stop := range route {
+		s.insert(int32(stop), prev, r, s.cost[int(prev)*n+stop]+s.cost[stop*n]-s.cost[int(prev)*n])
+		prev = int32(stop)
+	}
+	if s.timed && s.late[r] {
+		s.rollback(before)
+		return false
+	}
+	return true
 }

@@ -12,6 +12,10 @@ const (
 	splitChance    = 0.5  // alpha: a string keeps a part in its middle
 	splitDeeper    = 0.01 // beta: that part grows by one more
 	blinkEvery     = 100  // 1/gamma: a place is overlooked once in so many
+
+	// Where many stops are left out, a step tries about so many of them beside
+	// those that it removed itself: its time does not grow with their number.
+	retried = 24
 )
 
 // ruin removes strings of stops that are close to each other from some routes.
@@ -90,10 +94,10 @@ func (s *search) tear(c int32, longest float64, left *int) {
 // now and then, in an order drawn for the step. Stops stay out where that is
 // cheaper, but not when generous: a route that pays begins with a stop that does
 // not, and the whole is judged afterwards.
-func (s *search) recreate(generous bool) {
-	s.order()
-	left := s.absent[:0]
-	for _, c := range s.absent {
+func (s *search) recreate(from int, generous bool) {
+	s.order(s.absent[from:])
+	left := s.absent[:from]
+	for _, c := range s.absent[from:] {
 		limit := s.fine[c]
 		if s.optional[c] {
 			// Two stops far out may pay together where neither does alone, and
@@ -112,10 +116,24 @@ func (s *search) recreate(generous bool) {
 	s.absent = left
 }
 
-// order sorts the absent stops: by chance, demand, distance from the depot, or
+// rest moves optional stops that a step does not try to the front of those that
+// were absent before it, and returns how many they are.
+func (s *search) rest(absent int) (from int) {
+	if absent <= retried {
+		return 0
+	}
+	for i := range absent {
+		if c := s.absent[i]; s.optional[c] && s.rand.below(absent) >= retried {
+			s.absent[i], s.absent[from] = s.absent[from], c
+			from++
+		}
+	}
+	return from
+}
+
+// order sorts absent stops: by chance, demand, distance from the depot, or
 // window.
-func (s *search) order() {
-	a := s.absent
+func (s *search) order(a []int32) {
 	for i := len(a) - 1; i > 0; i-- {
 		j := s.rand.below(i + 1)
 		a[i], a[j] = a[j], a[i]
