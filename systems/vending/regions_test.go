@@ -343,12 +343,22 @@ func TestWhatIsNotTakenOver(t *testing.T) {
 				h.Credential, h.Report = "", &HandedReport{ID: "r", Taken: noon, Received: noon, Body: json.RawMessage(`{"slots":[{"slot":"A1","sku":"x","remaining":9,"capacity":5}]}`)}
 			}),
 			change("n-9", func(h *Handed) { h.Credential, h.Demand = "", json.RawMessage(`[]`) }),
+			change("n-10", func(h *Handed) { h.Credential, h.Demand = "", json.RawMessage(`{"at":"2030-01-01T00:00:00Z"}`) }),
+			change("n-11", func(h *Handed) {
+				h.Credential, h.Meter = "", &HandedMeter{At: noon.Add(time.Hour), Counters: json.RawMessage(`{}`)}
+			}),
+			change("n-12", func(h *Handed) {
+				h.Credential, h.Report = "", &HandedReport{ID: "r", Taken: noon.Add(time.Hour), Received: noon, Body: json.RawMessage(`{"slots":[{"slot":"A1","sku":"x","remaining":4,"capacity":5}]}`)}
+			}),
+			change("n-13", func(h *Handed) {
+				h.Credential, h.Demand = "", json.RawMessage(`{"at":"2026-01-01T00:00:00Z"`+strings.Repeat(" ", handedBytes)+`}`)
+			}),
 		}
 		got, err := south.TakeOver(context.Background(), list)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, want := range []string{"taken", "invalid", "invalid", "invalid", "invalid", "taken", "conflict", "conflict", "conflict", "invalid", "invalid"} {
+		for i, want := range []string{"taken", "invalid", "invalid", "invalid", "invalid", "taken", "conflict", "conflict", "conflict", "invalid", "invalid", "invalid", "invalid", "invalid", "invalid"} {
 			if got[i].ID != list[i].ID || got[i].Status != want || want != "taken" && errs.Message(got[i].Err) == "" {
 				t.Errorf("%s: %+v, want %s", list[i].ID, got[i], want)
 			}
