@@ -201,11 +201,11 @@ func (m *metered) fold(d said, at int64) error {
 	// A counter that runs backwards was reset, or is another machine's: nothing is
 	// known to be sold then, nor of a first batch: nobody knows since when.
 	for product, now := range d.counters {
-		if was, ok := m.counters[product]; ok && now > was && m.since > 0 {
+		if was, ok := m.counters[product]; ok && now >= was && m.since > 0 {
 			if m.sold == nil {
-				m.sold = map[string]int64{}
+				m.sold = make(map[string]int64, len(d.counters))
 			}
-			m.sold[product] += now - was
+			m.sold[product] += now - was // also zero: that it sold nothing is known too
 		}
 	}
 	m.counters, m.at, m.body, m.stock = d.counters, max(at, m.at+1), d.countersText, d.stockText

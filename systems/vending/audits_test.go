@@ -166,7 +166,9 @@ func (h *house) sold(machine string) map[string]int64 {
 				return err
 			}
 			for id, sold := range n {
-				sum[id] += sold
+				if sold > 0 {
+					sum[id] += sold
+				}
 			}
 		}
 		return rows.Err()

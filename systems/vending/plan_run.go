@@ -159,6 +159,7 @@ type heardOf struct {
 	folded   int64
 	state    string
 	fresh    []unfolded // the oldest first
+	audits   told
 }
 
 type unfolded struct {
@@ -247,6 +248,9 @@ func (s *System) expect(h *heardOf, c City, start, leave time.Time, visits map[s
 	}
 	m = dispatch.Machine{ID: h.id, Stale: h.heard < start.UnixMicro()}
 	for _, r := range h.fresh {
+		if err := h.audits.count(&d, r.taken, c.zone); err != nil {
+			return m, false, fmt.Errorf("machine %s: %w", h.id, err)
+		}
 		var b body
 		if err := json.Unmarshal([]byte(r.body), &b); err != nil {
 			return m, false, fmt.Errorf("a report of machine %s as it is kept: %w", h.id, err)
@@ -261,7 +265,11 @@ func (s *System) expect(h *heardOf, c City, start, leave time.Time, visits map[s
 			d.Faults = append(d.Faults, demand.Fault{Code: f.Code, Severity: f.Severity, Slot: f.Slot})
 		}
 	}
-	if len(h.fresh) > 0 {
+	news, err := h.foldAudits(&d, c.zone, visits[h.id])
+	if err != nil {
+		return m, false, err
+	}
+	if len(h.fresh) > 0 || news {
 		learnt[h.id] = &d
 	}
 	if d.At.IsZero() {
@@ -301,7 +309,7 @@ func (s *System) learn(ctx context.Context, learnt map[string]*demand.Machine) e
 	}
 	err := s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		for _, id := range slices.Sorted(maps.Keys(texts)) { // in one order: no deadlock
-			if _, err := tx.Exec(ctx, setDemandSQL, id, learnt[id].At.UnixMicro(), texts[id]); err != nil {
+			if _, err := tx.Exec(ctx, setDemandSQL, id, learnt[id].At.UnixMicro(), texts[id], max(0, learnt[id].Counted.UnixMicro())); err != nil {
 				return err
 			}
 		}
@@ -323,7 +331,7 @@ func (store) heardOf(ctx context.Context, tx *sqldb.Tx, city, after string) ([]*
 	var list []*heardOf
 	for rows.Next() {
 		h := &heardOf{}
-		if err := rows.Scan(&h.id, &h.lat, &h.lon, &h.report, &h.taken, &h.heard, &h.faults, &h.folded, &h.state); err != nil {
+		if err := rows.Scan(&h.id, &h.lat, &h.lon, &h.report, &h.taken, &h.heard, &h.faults, &h.folded, &h.state, &h.audits.counted, &h.audits.at, &h.audits.stock, &h.audits.faults); err != nil {
 			return nil, err
 		}
 		list = append(list, h)
@@ -333,6 +341,9 @@ func (store) heardOf(ctx context.Context, tx *sqldb.Tx, city, after string) ([]*
 	}
 	rows.Close()
 	for _, h := range list {
+		if err := h.readSales(ctx, tx); err != nil {
+			return nil, err
+		}
 		if h.report == "" || h.taken <= h.folded {
 			continue
 		}

@@ -44,16 +44,17 @@ const (
 
 	// The fleet as a plan sees it, page by page.
 	fleetSQL = `
-		SELECT m.id, m.lat, m.lon, m.report_id, m.taken_at, m.heard_at, m.faults, COALESCE(d.at, 0), COALESCE(d.body, '')
-		FROM vending_machines AS m LEFT JOIN vending_demand AS d ON d.machine = m.id
+		SELECT m.id, m.lat, m.lon, m.report_id, m.taken_at, m.heard_at, m.faults, COALESCE(d.at, 0), COALESCE(d.body, ''),
+			COALESCE(d.counted, 0), COALESCE(t.at, -1), COALESCE(t.stock, ''), COALESCE(t.faults, '')
+		FROM vending_machines AS m LEFT JOIN vending_demand AS d ON d.machine = m.id LEFT JOIN vending_meters AS t ON t.machine = m.id
 		WHERE m.city = $1 AND m.id > $2 AND m.revoked_at = 0 ORDER BY m.id LIMIT $3`
 
 	// Reports that were not folded in yet, the newest first.
 	unfoldedSQL = `SELECT taken_at, body FROM vending_reports WHERE machine = $1 AND taken_at > $2 ORDER BY taken_at DESC LIMIT $3`
 
 	setDemandSQL = `
-		INSERT INTO vending_demand (machine, at, body) VALUES ($1, $2, $3)
-		ON CONFLICT (machine) DO UPDATE SET at = excluded.at, body = excluded.body`
+		INSERT INTO vending_demand (machine, at, body, counted) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (machine) DO UPDATE SET at = excluded.at, body = excluded.body, counted = excluded.counted`
 )
 
 func (store) newestPlan(ctx context.Context, tx *sqldb.Tx, city, date string) (revision int64, state string, err error) {

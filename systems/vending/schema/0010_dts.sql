@@ -4,3 +4,6 @@
 ALTER TABLE vending_meters ADD COLUMN stock TEXT NOT NULL DEFAULT '';
 ALTER TABLE vending_meters ADD COLUMN faults TEXT NOT NULL DEFAULT '';
 ALTER TABLE vending_meters ADD COLUMN taken TEXT NOT NULL DEFAULT '';
+
+-- Until when a machine's sales, as its audits tell them, are in its demand.
+ALTER TABLE vending_demand ADD COLUMN counted BIGINT NOT NULL DEFAULT 0;

@@ -15,7 +15,8 @@
 // time that the sales would have taken counts as time on offer. A slot's rate is
 // the sales over the time on offer, older ones forgotten exponentially (so that a
 // trend is followed) and drawn towards the machine's mean while little is known
-// (the mean of a gamma posterior). Days of the week have factors of the whole
+// (the mean of a gamma posterior). Where a machine has counters of its own that it
+// tells (EVA-DTS), Count takes these instead of the stock's fall. Days of the week have factors of the whole
 // machine, drawn towards 1 in the same way. Sales are taken as Poisson; where they
 // vary more, Dispersion widens the risk.
 //
@@ -59,6 +60,8 @@ type Slot struct {
 	Capacity  int64   `json:"room"`
 	Sold      float64 `json:"sold"` // weighted
 	Days      float64 `json:"days"` // on offer, weighted the same, and by the day's factor
+
+	Counted time.Time `json:"counted,omitzero"` // until when counters told what it sold; zero: they never did
 }
 
 // Machine is what is known of a machine. Its zero value knows nothing.
@@ -67,7 +70,8 @@ type Machine struct {
 	Slots    []Slot     `json:"slots"`
 	Faults   []Fault    `json:"faults,omitempty"` // kept beside, by whoever folds
 	WeekSold [7]float64 `json:"week_sold"`
-	WeekDays [7]float64 `json:"week_days"` // slot days on offer
+	WeekDays [7]float64 `json:"week_days"`        // slot days on offer
+	Counted  time.Time  `json:"counted,omitzero"` // the end of the last period that Count was given
 }
 
 // Fold moves the state on by a report; visit is what was planned between it and
@@ -107,13 +111,13 @@ func (m *Machine) Fold(at time.Time, stock []Stock, zone *time.Location, visit R
 	for i, now := range stock {
 		s := Slot{Slot: now.Slot, SKU: now.SKU, Remaining: now.Remaining, Capacity: now.Capacity}
 		if was := known[now.Slot]; was != nil && was.SKU == now.SKU {
-			s.Sold, s.Days = was.Sold, was.Days
+			s.Sold, s.Days, s.Counted = was.Sold, was.Days, was.Counted
 			sold := was.Remaining - now.Remaining
 			if filled {
 				sold += min(visit.Items[now.Slot], was.Capacity-was.Remaining)
 			}
-			if sold >= 0 && elapsed > 0 {
-				m.learn(&s, float64(sold), now.Remaining == 0, was.rate(mean), m.At, elapsed, zone, week)
+			if sold >= 0 && elapsed > 0 && !was.counted(at) {
+				m.learn(&s, 1, float64(sold), now.Remaining == 0, was.rate(mean), m.At, elapsed, zone, week)
 			}
 		}
 		slots[i] = s
@@ -121,8 +125,8 @@ func (m *Machine) Fold(at time.Time, stock []Stock, zone *time.Location, visit R
 	m.Slots, m.At = slots, at
 }
 
-// learn adds what a slot sold in a period.
-func (m *Machine) learn(s *Slot, sold float64, soldOut bool, rate float64, from time.Time, elapsed time.Duration, zone *time.Location, week [7]float64) {
+// learn adds what a slot sold in a period, with the weight that it has as of At.
+func (m *Machine) learn(s *Slot, weight, sold float64, soldOut bool, rate float64, from time.Time, elapsed time.Duration, zone *time.Location, week [7]float64) {
 	share := 1.0
 	if days := elapsed.Hours() / 24; soldOut && rate*days > sold {
 		share = sold / (rate * days) // of the time that there was something to sell
@@ -132,13 +136,13 @@ func (m *Machine) learn(s *Slot, sold float64, soldOut bool, rate float64, from 
 	for d, n := range perDay {
 		weighted += n * week[d]
 	}
-	s.Sold += sold
-	s.Days += share * weighted
+	s.Sold += weight * sold
+	s.Days += weight * share * weighted
 	for d, n := range perDay {
 		if weighted > 0 {
-			m.WeekSold[d] += sold * n * week[d] / weighted
+			m.WeekSold[d] += weight * sold * n * week[d] / weighted
 		}
-		m.WeekDays[d] += share * n
+		m.WeekDays[d] += weight * share * n
 	}
 }
 
