@@ -24,5 +24,5 @@ var Results embed.FS
 
 // Experiments returns the experiments, in the order in which they are shown.
 func Experiments() []lab.Experiment {
-	return []lab.Experiment{Herd(), Sockets(), Storm(), BadLines(), Gated(), PowerCut()}
+	return []lab.Experiment{Herd(), Sockets(), Storm(), BadLines(), Gated(), Tenfold(), PowerCut()}
 }
