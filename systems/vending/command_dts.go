@@ -88,29 +88,32 @@ func auditFiles(args []string) ([]string, error) {
 
 // readAudit reads one file, but no more of it than a file may have.
 func readAudit(name string, stdin io.Reader) auditOut {
-	failed := func(err error) auditOut {
+	failed := func(problem string) auditOut {
+		return auditOut{File: name, Sets: []setOut{}, Warnings: []string{}, Problem: problem}
+	}
+	unread := func(err error) auditOut {
 		var path *fs.PathError
-		if errors.As(err, &path) {
-			err = path.Err
+		if errors.As(err, &path) { // the name stands before it anyway
+			return failed(path.Op + ": " + path.Err.Error())
 		}
-		return auditOut{File: name, Sets: []setOut{}, Warnings: []string{}, Problem: errs.Message(err)}
+		return failed(err.Error())
 	}
 	in := stdin
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return failed(errs.Wrap(errs.NotFound, err, "open"))
+			return unread(err)
 		}
 		defer f.Close()
 		in = f
 	}
 	text, err := io.ReadAll(io.LimitReader(in, dts.MaxBytes+1))
 	if err != nil {
-		return failed(errs.Wrap(errs.Invalid, err, "read"))
+		return unread(err)
 	}
 	f, err := dts.Read(text)
 	if err != nil {
-		return failed(err)
+		return failed(errs.Message(err))
 	}
 	o := fileOut(f)
 	o.File = name
@@ -132,7 +135,7 @@ func printAudit(out io.Writer, o auditOut) {
 		}
 		w.Flush()
 		for _, e := range s.Events {
-			if e.Active {
+			if e.Active && e.Fault != "" {
 				fmt.Fprintf(out, "    event %s (%s) lasts\n", e.Code, strings.ReplaceAll(e.Fault, "_", " "))
 			}
 		}

@@ -44,7 +44,8 @@ func routeCommand() *cobra.Command {
 		Short: "Plan vehicle routes for CVRPLIB and Solomon files",
 		Long: "Plans routes for a problem in CVRPLIB's format (distances rounded to integers) or Solomon's (time\n" +
 			"windows, distances as they are), and checks them by driving them anew. Beside a .sol file the gap to\n" +
-			"its cost is told. Interrupted, it prints the best routes so far.",
+			"its cost is told. Interrupted, it prints the best routes so far. Exit status 1 when a file was not planned;\n" +
+			"what is wrong with it is told as FILE:LINE:COLUMN, and what was planned before is printed.",
 		Example: "  plumb vending route X-n101-k25.vrp --seconds 10 --seed 1\n  plumb vending route R101.txt --json\n  plumb vending route X-n200-k36.vrp --steps 1000000   # the same on every machine",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -58,28 +59,15 @@ func routeCommand() *cobra.Command {
 			if steps > 0 && !cmd.Flags().Changed("seconds") {
 				o.CPU = 0
 			}
-			var list []routed
-			for _, name := range args {
-				r, err := routeFile(cmd.Context(), name, o, cmd.ErrOrStderr())
-				if r.Routes == nil && err != nil {
-					return err
-				}
-				list = append(list, r)
-				if !asJSON {
-					printRoutes(cmd.OutOrStdout(), r)
-				}
-				if err != nil {
-					break // interrupted; what there is is told
-				}
+			list, fault := routeFiles(cmd, args, o, asJSON)
+			if !asJSON || len(args) == 1 && len(list) == 0 {
+				return fault
 			}
-			if !asJSON {
-				return nil
-			}
-			enc := json.NewEncoder(cmd.OutOrStdout())
+			var out any = list
 			if len(args) == 1 {
-				return enc.Encode(list[0])
+				out = list[0]
 			}
-			return enc.Encode(list)
+			return errors.Join(fault, json.NewEncoder(cmd.OutOrStdout()).Encode(out))
 		},
 	}
 	f := cmd.Flags()
@@ -90,17 +78,41 @@ func routeCommand() *cobra.Command {
 	return cmd
 }
 
+// routeFiles plans file after file, up to the first that has a fault. An interruption
+// is none for the file that was being planned, whose best routes so far are told.
+func routeFiles(cmd *cobra.Command, names []string, o routing.Options, quiet bool) ([]routed, error) {
+	list := make([]routed, 0, len(names))
+	for i, name := range names {
+		r, err := routeFile(cmd.Context(), name, o, cmd.ErrOrStderr())
+		if r.Routes == nil && err != nil {
+			return list, err
+		}
+		list = append(list, r)
+		if !quiet {
+			printRoutes(cmd.OutOrStdout(), r)
+		}
+		if err != nil && i+1 < len(names) {
+			return list, fmt.Errorf("interrupted: %d of %d files were planned: %w", i+1, len(names), err)
+		}
+	}
+	return list, nil
+}
+
 // routeFile plans one file. The error is the file's fault, or the interruption
-// with the best routes so far.
+// with the best routes so far. A fault has no kind: the words were right, it is the
+// file that is wrong.
 func routeFile(ctx context.Context, name string, o routing.Options, progress io.Writer) (routed, error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return routed{}, errs.Wrap(errs.Invalid, err, "read a problem")
+		return routed{}, err // names the file
 	}
 	defer file.Close()
 	in, err := routing.Read(file)
+	if errs.Is(err, errs.Invalid) {
+		return routed{}, fmt.Errorf("%s:%s", name, errs.Message(err)) // which begins with line and column
+	}
 	if err != nil {
-		return routed{}, fmt.Errorf("%s:%w", name, err)
+		return routed{}, fmt.Errorf("%s: %s", name, err)
 	}
 	if f, ok := progress.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		o.Progress = func(p routing.Progress) {
@@ -112,7 +124,7 @@ func routeFile(ctx context.Context, name string, o routing.Options, progress io.
 	s, err := routing.Solve(ctx, in.Problem, o)
 	interrupted := err != nil && errors.Is(err, ctx.Err())
 	if err != nil && !interrupted {
-		return routed{}, fmt.Errorf("%s: %w", name, err)
+		return routed{}, fmt.Errorf("%s: %s", name, err)
 	}
 	if bad := in.Problem.Check(s); bad != nil {
 		return routed{}, errs.Wrap(errs.Internal, bad, "the routes for %s break a rule", name)
