@@ -119,6 +119,7 @@ type machineOut struct {
 	EmptyCount   int        `json:"empty_count" doc:"Slots sold out"`
 	Firmware     string     `json:"firmware,omitempty" doc:"That runs on the machine, as it says"`
 	Config       string     `json:"config,omitempty"`
+	Cohort       string     `json:"cohort,omitempty" doc:"The group that somebody put it into"`
 }
 
 // optional returns nil for the zero time.
@@ -133,7 +134,7 @@ func optional(t time.Time) *time.Time {
 func (m Machine) out() machineOut {
 	return machineOut{ID: m.ID, City: m.City, Lat: m.Lat, Lon: m.Lon, Model: m.Model, State: m.State(), Late: m.Late,
 		EnrolledAt: optional(m.Added), RevokedAt: optional(m.Revoked), ReportID: m.ReportID, TakenAt: optional(m.Taken),
-		ReceivedAt: optional(m.Heard), NextReportAt: optional(m.Due), FaultCount: m.Faults, Severity: m.Severity, SlotCount: m.Slots, EmptyCount: m.Empty, Firmware: m.Firmware, Config: m.Config}
+		ReceivedAt: optional(m.Heard), NextReportAt: optional(m.Due), FaultCount: m.Faults, Severity: m.Severity, SlotCount: m.Slots, EmptyCount: m.Empty, Firmware: m.Firmware, Config: m.Config, Cohort: m.Cohort}
 }
 
 type detailOut struct {
@@ -183,6 +184,7 @@ type machinesIn struct {
 	Faulty  bool   `query:"faulty" doc:"Only those whose newest report names faults"`
 	Revoked bool   `query:"revoked" doc:"Only those that are revoked"`
 	Search  string `query:"q" maxLength:"64" doc:"The beginning of the id"`
+	Cohort  string `query:"cohort" maxLength:"64" doc:"Only those of a named cohort"`
 	Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	Cursor  string `query:"cursor" maxLength:"300" doc:"next of the page before"`
 }

@@ -35,6 +35,7 @@ func (s *System) opsAPI() []web.Op {
 		web.Operation(web.Operator, op("POST", "/rollouts/{name}/undo", "Take a rollout back: machines on its target are told what ran before"), s.postUndo),
 		web.Operation(web.Operator, end, s.deleteRollout),
 		web.Operation(web.Operator, op("PUT", "/cohorts/{name}", "Put machines into a named cohort; - takes them out of theirs"), s.putCohort),
+		web.Operation(web.Person, op("GET", "/cohorts", "Named cohorts; GET /machines?cohort= lists the machines of one"), s.getCohorts),
 		web.Operation(web.Person, op("GET", "/alerts", "What somebody should look at, the newest first"), s.getAlerts),
 		web.Operation(web.Operator, op("POST", "/alerts/{id}/ack", "Say that somebody sees to an alert"), s.postAck),
 		web.Operation(web.Operator, send, s.postCommand),
@@ -192,6 +193,27 @@ func (s *System) putCohort(ctx context.Context, in *putCohortIn) (*answer[cohort
 		return nil, err
 	}
 	return &answer[cohortOut]{cohortOut{name, n}}, nil
+}
+
+type cohortsOut struct {
+	Cohorts []cohortCountOut `json:"cohorts"`
+}
+
+type cohortCountOut struct {
+	Cohort   string `json:"cohort"`
+	Machines int    `json:"machines"`
+}
+
+func (s *System) getCohorts(ctx context.Context, _ *struct{}) (*answer[cohortsOut], error) {
+	list, err := s.Cohorts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := cohortsOut{Cohorts: []cohortCountOut{}}
+	for _, c := range list {
+		out.Cohorts = append(out.Cohorts, cohortCountOut(c))
+	}
+	return &answer[cohortsOut]{out}, nil
 }
 
 type alertsIn struct {

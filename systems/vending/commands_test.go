@@ -53,6 +53,10 @@ func TestACommandGoesWithTheAnswersUntilItIsDone(t *testing.T) {
 				t.Fatalf("%+v", r)
 			}
 		}
+		batch := lines(t, h.call("POST", reportsPath, token, ndjson(h.report("b-1"), h.report("b-2"), "{"), "Content-Type", "application/x-ndjson"))
+		if len(batch) != 3 || len(batch[0].Commands) != 0 || len(batch[1].Commands) != 1 || batch[1].Commands[0].ID != c.ID || len(batch[2].Commands) != 0 {
+			t.Errorf("a batch is answered with %+v", batch)
+		}
 		if r := h.runs(other, "r-1", "", ""); len(r.Commands) != 0 {
 			t.Errorf("another machine is told %+v", r.Commands)
 		}

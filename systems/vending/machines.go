@@ -32,6 +32,7 @@ type Machine struct {
 	Empty    int    // slots sold out
 	Firmware string // that runs on it; "": it never said
 	Config   string
+	Cohort   string // that somebody named; "": only its city
 }
 
 // State is the one word that matters most: revoked, late, faulty, new (never
@@ -125,6 +126,7 @@ type Filter struct {
 	Faulty  bool   // only those in good standing whose newest report names faults
 	Revoked bool   // only those that are revoked
 	Search  string // the beginning of the id
+	Cohort  string // "" for all
 	Limit   int    // 1 to 1,000; 50 if 0
 	Cursor  string // Next of the page before
 }
@@ -190,6 +192,9 @@ func (f Filter) query(lateBefore time.Time) (string, []any, error) {
 	}
 	if f.Search != "" {
 		with("id >= ? AND id < ?", f.Search, f.Search+"~") // "~" is after every letter of an id
+	}
+	if f.Cohort != "" {
+		with("cohort = ? AND cohort <> ''", f.Cohort) // as the index for it says
 	}
 	order := "id"
 	if f.Late {
@@ -291,7 +296,7 @@ func (p Past) Empty() int {
 
 const (
 	machinesSQL = `
-		SELECT id, city, lat, lon, model, added_at, revoked_at, report_id, taken_at, heard_at, due_at, faults, severity, slots, empty, firmware, config
+		SELECT id, city, lat, lon, model, added_at, revoked_at, report_id, taken_at, heard_at, due_at, faults, severity, slots, empty, firmware, config, cohort
 		FROM vending_machines`
 
 	historySQL = `
@@ -320,7 +325,7 @@ func (store) machines(ctx context.Context, tx *sqldb.Tx, q string, args []any) (
 	for rows.Next() {
 		var m Machine
 		var added, revoked, taken, heard, due, faults, severity, slots, empty int64
-		if err := rows.Scan(&m.ID, &m.City, &m.Lat, &m.Lon, &m.Model, &added, &revoked, &m.ReportID, &taken, &heard, &due, &faults, &severity, &slots, &empty, &m.Firmware, &m.Config); err != nil {
+		if err := rows.Scan(&m.ID, &m.City, &m.Lat, &m.Lon, &m.Model, &added, &revoked, &m.ReportID, &taken, &heard, &due, &faults, &severity, &slots, &empty, &m.Firmware, &m.Config, &m.Cohort); err != nil {
 			return nil, err
 		}
 		m.Added, m.Revoked, m.Taken, m.Heard = instant(added), instant(revoked), instant(taken), instant(heard)

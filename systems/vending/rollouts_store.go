@@ -44,10 +44,6 @@ const (
 			coalesce(sum(CASE WHEN ` + onTarget + ` AND (due_at < $5 OR faults > 0) THEN 1 ELSE 0 END), 0)
 		FROM vending_machines WHERE ` + scopedSQL
 	onTarget = `($3 = '' OR firmware = $3) AND ($4 = '' OR config = $4)`
-
-	cohortsSQL      = `SELECT id, cohort FROM vending_machines WHERE cohort <> ''`
-	cohortsCountSQL = `SELECT count(*) FROM vending_machines WHERE cohort <> ''`
-	setCohortSQL    = `UPDATE vending_machines SET cohort = $2 WHERE id = $1`
 )
 
 func (store) rollouts(ctx context.Context, tx *sqldb.Tx) ([]Rollout, error) {
@@ -140,22 +136,4 @@ func (s *System) countRollout(ctx context.Context, tx *sqldb.Tx, r Rollout) (Rol
 	late := s.n.Clock.Now().Add(-s.c.Grace).UnixMicro()
 	err := tx.QueryRow(ctx, arrivedSQL, r.City, r.Cohort, r.To.Firmware, r.To.Config, late).Scan(&machines, &arrived, &bad)
 	return RolloutCount{int(machines), int(arrived), int(bad)}, err
-}
-
-// cohorts returns the named cohort of each machine that is in one.
-func (store) cohorts(ctx context.Context, tx *sqldb.Tx) (map[string]string, error) {
-	rows, err := tx.Query(ctx, cohortsSQL)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	list := map[string]string{}
-	for rows.Next() {
-		var id, cohort string
-		if err := rows.Scan(&id, &cohort); err != nil {
-			return nil, err
-		}
-		list[id] = cohort
-	}
-	return list, rows.Err()
 }

@@ -186,6 +186,12 @@ func TestTheNamedCohortGoesBeforeTheCityAndThatBeforeTheFleet(t *testing.T) {
 		if c := get[cohortOut](h, 200, "PUT", apiRoot+"/cohorts/canary", boss, map[string]any{"machines": []string{"m-00", "nobody"}}); c.Changed != 1 {
 			t.Errorf("%+v", c)
 		}
+		if list := get[cohortsOut](h, 200, "GET", apiRoot+"/cohorts", boss, nil).Cohorts; len(list) != 1 || list[0] != (cohortCountOut{"canary", 1}) {
+			t.Errorf("%+v", list)
+		}
+		if list := get[machinesOut](h, 200, "GET", machinesPath+"?cohort=canary", boss, nil).Machines; len(list) != 1 || list[0].ID != "m-00" || list[0].Cohort != "canary" {
+			t.Errorf("%+v", list)
+		}
 		token := get[enrolledOut](h, 201, "POST", machinesPath, boss, map[string]any{"id": "r-1", "city": "Rome"}).Token
 		want := func(token, config string) {
 			t.Helper()

@@ -216,14 +216,19 @@ func (s *System) streamChunk(ctx context.Context, m fleet.Machine, raw [][]byte,
 	if err != nil {
 		return err
 	}
+	last := -1
 	for k, r := range receipts {
 		line := lines[at[k]].Line
 		if r.Err != nil {
 			lines[at[k]] = refusedLine(r.ReportID, r.Err)
 		} else {
 			lines[at[k]] = r.out()
+			last = at[k]
 		}
 		lines[at[k]].Line = line
+	}
+	if last >= 0 { // once a chunk: they are long
+		lines[last].Commands = commandsOut(s.waitingFor(ctx, m.ID))
 	}
 	return nil
 }
