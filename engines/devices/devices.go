@@ -247,8 +247,11 @@ func (d *Devices) Drop(who Device) {
 
 // Close takes no new message, lets those that are being handled end (and be
 // acknowledged) for as long as ctx allows, and ends all connections.
+// Closed a second time it does nothing.
 func (d *Devices) Close(ctx context.Context) error {
-	d.closing.Store(true)
+	if d.closing.Swap(true) {
+		return nil
+	}
 	d.stop()
 	done := make(chan struct{})
 	go func() { d.running.Wait(); close(done) }()
