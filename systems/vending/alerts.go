@@ -35,10 +35,13 @@ func AlertKinds() []string { return alerts.Kinds() }
 // watchEvery is how often the fleet is looked over for alerts and brakes.
 const watchEvery = time.Minute
 
-// watch looks the fleet over: it brakes rollouts that do badly, then raises and
-// closes alerts. One of the processes does it; a run that fails leaves all to the
+// watch looks the fleet over: it expects machines where they report, brakes rollouts
+// that do badly, then raises and closes alerts. One of the processes does it; a run that fails leaves all to the
 // next.
 func (s *System) watch(ctx context.Context) error {
+	if err := s.adjustDue(ctx); err != nil {
+		return err
+	}
 	if err := s.brake(ctx); err != nil {
 		return fmt.Errorf("look after rollouts: %w", err)
 	}

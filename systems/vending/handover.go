@@ -173,6 +173,9 @@ func (s *System) Move(ctx context.Context, id, city string, lat, lon *float64) e
 		return err
 	}
 	due := s.firstCall(id, c, s.n.Clock.Now()).UnixMicro()
+	if s.foreign(c) {
+		due = never
+	}
 	err = s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		m, err := s.store.machine(ctx, tx, id)
 		if err != nil {

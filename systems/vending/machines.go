@@ -24,7 +24,7 @@ type Machine struct {
 	ReportID string    // of the newest report by the time it was taken; "" before the first
 	Taken    time.Time // when that was taken
 	Heard    time.Time // when a report last came in, however old; zero: never
-	Due      time.Time // when the next is expected; zero when revoked
+	Due      time.Time // when the next is expected; zero when revoked, or when another cell serves it
 	Late     bool      // due, and the grace is over too
 	Faults   int       // in the newest report
 	Severity string    // of the worst of them; "" without

@@ -216,7 +216,75 @@ func (s *System) misdirected(ctx context.Context, m fleet.Machine, city City, li
 	return receipts, nil
 }
 
+// duePart is how many machines are adjusted in one transaction.
+const duePart = 500
+
+// adjustDue makes that machines are expected where they report: those of a city that
+// another cell serves never here, and those of one that came home in their slot. It
+// belongs to a change of a city's region, and runs beside it, since a city may have
+// many machines; what is right already costs a look at an index.
+func (s *System) adjustDue(ctx context.Context) error {
+	if s.c.Region == "" {
+		return nil
+	}
+	for _, c := range s.Cities() {
+		for left := int64(duePart); left == duePart; {
+			err := s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+				if s.foreign(c) {
+					left, err = tx.Exec(ctx, dueNeverSQL, c.Name, int64(never), int64(duePart))
+				} else {
+					left, err = s.expectAgain(ctx, tx, c)
+				}
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("when the machines of %s are due: %w", c.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// expectAgain gives machines of a city that came home their slots, and returns how
+// many.
+func (s *System) expectAgain(ctx context.Context, tx *sqldb.Tx, c City) (int64, error) {
+	ids, err := s.store.ids(ctx, tx, dueNowhereSQL, c.Name, int64(never), int64(duePart))
+	if err != nil {
+		return 0, err
+	}
+	now := s.n.Clock.Now()
+	for _, id := range ids {
+		if _, err := tx.Exec(ctx, dueAgainSQL, id, s.firstCall(id, c, now).UnixMicro()); err != nil {
+			return 0, err
+		}
+	}
+	return int64(len(ids)), nil
+}
+
+func (store) ids(ctx context.Context, tx *sqldb.Tx, q string, args ...any) ([]string, error) {
+	rows, err := tx.Query(ctx, q, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		list = append(list, id)
+	}
+	return list, rows.Err()
+}
+
 const (
+	dueNeverSQL = `
+		UPDATE vending_machines SET due_at = $2 WHERE id IN
+			(SELECT id FROM vending_machines WHERE city = $1 AND due_at < $2 ORDER BY due_at, id LIMIT $3)`
+	dueNowhereSQL = `SELECT id FROM vending_machines WHERE city = $1 AND due_at >= $2 AND revoked_at = 0 ORDER BY id LIMIT $3`
+	dueAgainSQL   = `UPDATE vending_machines SET due_at = $2 WHERE id = $1 AND revoked_at = 0`
+
 	regionsSQL   = `SELECT name, endpoint, mqtt, fallback FROM vending_regions ORDER BY name`
 	setRegionSQL = `
 		INSERT INTO vending_regions (name, endpoint, mqtt, fallback, changed_at) VALUES ($1, $2, $3, $4, $5)

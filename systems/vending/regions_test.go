@@ -156,16 +156,30 @@ func TestACityIsHandedOver(t *testing.T) {
 		}
 		south.known.mu.RUnlock()
 
-		// The north counts, plans and alerts for Rome no more.
+		// The north counts, plans and alerts for Rome no more, and nobody is late there.
+		if list := north.watched(); len(list) != 0 {
+			t.Errorf("%q", list)
+		}
 		north.clock.Advance(48 * time.Hour)
 		if list := north.watched(); len(list) != 0 {
 			t.Errorf("%q", list)
+		}
+		if late := get[machinesOut](north, 200, "GET", machinesPath+"?late=true", boss, nil).Machines; len(late) != 0 {
+			t.Errorf("%+v", late)
 		}
 		if err := north.openGates(context.Background()); err != nil {
 			t.Error(err)
 		}
 		if list, err := north.Plans(context.Background(), "", 10); err != nil || len(list) != 0 {
 			t.Errorf("%+v %v", list, err)
+		}
+		// Should the city come home, its machines are expected again, but no revoked one.
+		get[cityOut](north, 200, "PUT", apiRoot+"/cities/Rome", boss, map[string]any{"region": "north"})
+		north.watched()
+		for _, m := range get[machinesOut](north, 200, "GET", machinesPath, boss, nil).Machines {
+			if (m.NextReportAt == nil) != (m.State == "revoked") || m.Late {
+				t.Errorf("%+v", m)
+			}
 		}
 	})
 }
