@@ -10,7 +10,7 @@ ALTER INDEX vending_reports_pkey RENAME TO vending_reports_whole_pkey;
 ALTER INDEX vending_reports_taken RENAME TO vending_reports_whole_taken;
 
 CREATE TABLE vending_reports (
-	machine     TEXT NOT NULL,
+	machine     TEXT COLLATE "C" NOT NULL, -- as vending_machines.id: a join can use the index
 	id          TEXT NOT NULL,
 	taken_at    BIGINT NOT NULL,
 	received_at BIGINT NOT NULL,
