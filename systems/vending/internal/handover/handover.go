@@ -110,7 +110,7 @@ func (m *mover) prepare(ctx context.Context) error {
 	}
 	switch {
 	case from.Here == "" || to.Here == "":
-		return errs.New(errs.Invalid, "both cells need a name: start them with --vending.region")
+		return errs.New(errs.Invalid, "both cells need a name: start them with --vending-region")
 	case from.Here == to.Here:
 		return errs.New(errs.Invalid, "both are the cell %q", to.Here)
 	}
