@@ -15,6 +15,9 @@ import (
 // TestMain makes the test binary double as the program, so that the tests start
 // real children of exactly this code, under the race detector too.
 func TestMain(m *testing.M) {
+	if args := os.Getenv(stockClient); args != "" {
+		os.Exit(runStockClient(args))
+	}
 	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-test.") {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
