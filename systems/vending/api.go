@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"mime"
 	"net/http"
@@ -21,7 +22,6 @@ import (
 	"plumb/base/errs"
 	"plumb/engines/fleet"
 	"plumb/engines/web"
-	"plumb/systems/vending/internal/dts"
 )
 
 const (
@@ -51,28 +51,14 @@ func (s *System) api() []web.Op {
 	file.Description = "Resumable: what is answered is durable, a bad line stops no other, and a machine that stands there already is answered with unchanged. After a failure send the same file again."
 	file.Parameters = []*huma.Param{{Name: "credentials", In: "query", Description: "token (the default) or code: what each new machine gets", Schema: &huma.Schema{Type: "string", Enum: []any{"token", "code"}}}}
 	file.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/csv": {Schema: &huma.Schema{Type: "string"}}}}
-	audit := op("POST", "/machines/{id}/dts", "Take an EVA-DTS audit file of the machine (text/plain)")
-	audit.MaxBodyBytes = dts.MaxBytes
-	audit.Description = "Answered when the file is durable. The first serial number that a machine's files name belongs to it; a file of another is refused with 409. A file with a wrong checksum is kept, and its counters are not believed."
-	audit.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: "string"}}}}
-	gateway := op("POST", "/dts", "Take EVA-DTS files of many machines: NDJSON, answered line by line")
-	gateway.MaxBodyBytes = gatewayBytes
-	gateway.Description = "For a telemetry gateway, with an operator's token: each line is {machine, file} or {machine, base64}. A line that is answered with stored or duplicate is durable, and stops no other; send refused ones again after retry_in_s."
 	plan := op("POST", "/plans", "Plan a city's night: the newest plan there is, or a new one")
 	plan.Description = "200 with the plan that is there, 202 with one that was queued; a night's plan is made by itself when its reports are in, with a deadline. The same request again does nothing more."
-	unbind := op("DELETE", "/machines/{id}/serial", "Forget the serial number of a machine that was exchanged")
-	unbind.DefaultStatus = http.StatusNoContent
 	return append([]web.Op{
 		web.Operation(web.Operator, plan, s.postPlan),
 		web.Operation(web.Person, op("GET", "/plans", "Plans, the newest nights first"), s.getPlans),
 		web.Operation(web.Person, op("GET", "/plans/{city}/{date}", "A night's plan with its routes"), s.getPlan),
 		web.RawOperation(web.Person, op("GET", "/plans/{city}/{date}/routes.csv", "A plan's stops and loads as CSV"), s.exported("csv", "text/csv; charset=utf-8")),
 		web.RawOperation(web.Person, op("GET", "/plans/{city}/{date}/routes.geojson", "A plan's routes as GeoJSON (RFC 7946)"), s.exported("geojson", "application/geo+json")),
-		web.RawOperation(web.MachineOrOperator, audit, s.postAudit).Describe(nil, auditOut{}),
-		web.RawOperation(web.Operator, gateway, s.postAudits).Describe(fileIn{}, fileLine{}),
-		web.Operation(web.Person, op("GET", "/machines/{id}/audits", "A machine's EVA-DTS files, the newest first"), s.getAudits),
-		web.Operation(web.Person, op("GET", "/machines/{id}/audits/{audit}", "An EVA-DTS file, read anew"), s.getAudit),
-		web.Operation(web.Operator, unbind, s.deleteSerial),
 		web.Operation(web.Operator, op("PUT", "/cities/{city}", "Define or change a city"), s.putCity),
 		web.Operation(web.Person, op("GET", "/cities", "The defined cities"), s.getCities),
 		web.Operation(web.Person, op("GET", "/tonight", "How the night stands, by city"), s.getTonight),
@@ -87,7 +73,7 @@ func (s *System) api() []web.Op {
 		web.Operation(web.Person, op("GET", "/machines/{id}/refused", "Messages of a machine that could not be stored as reports, the newest first"), s.getRefused),
 		web.Operation(web.Public, op("POST", "/enrol", "Change a one-time code for the machine's token"), s.postEnrol),
 		web.RawOperation(web.Machine, reports, s.postReports).Describe(reportIn{}, receiptOut{}),
-	}, slices.Concat(s.opsAPI(), s.regionsAPI())...)
+	}, slices.Concat(s.auditsAPI(), s.opsAPI(), s.regionsAPI())...)
 }
 
 // postReports takes reports of the machine whose token came with them.
@@ -167,6 +153,18 @@ func (s *System) postAudits(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := &lazy{w: w, kind: "application/x-ndjson"}
 	return s.refusal(w, r, s.streamFiles(r.Context(), web.WhoIs(r.Context()).ID, text, out))
+}
+
+// getFile answers with the text of an audit, as it is kept.
+func (s *System) getFile(w http.ResponseWriter, r *http.Request) error {
+	text, err := s.AuditText(r.Context(), r.PathValue("id"), r.PathValue("audit"))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, err = io.WriteString(w, text)
+	return err
 }
 
 // exported answers with a plan's routes in a form for other programs.

@@ -4,10 +4,38 @@ import (
 	"context"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
+	"plumb/engines/web"
 	"plumb/systems/vending/internal/dts"
 )
 
 // The wire types of EVA-DTS audits, over HTTP and on the command line.
+
+// auditsAPI lists the operations.
+func (s *System) auditsAPI() []web.Op {
+	op := func(method, path, summary string) huma.Operation {
+		return huma.Operation{Method: method, Path: apiRoot + path, Summary: summary}
+	}
+	audit := op("POST", "/machines/{id}/dts", "Take an EVA-DTS audit file of the machine (text/plain)")
+	audit.MaxBodyBytes = dts.MaxBytes
+	audit.Description = "Answered when the file is durable. The first serial number that a machine's files name belongs to it; a file of another is refused with 409. A file with a wrong checksum is kept, and its counters are not believed."
+	audit.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: "string"}}}}
+	gateway := op("POST", "/dts", "Take EVA-DTS files of many machines: NDJSON, answered line by line")
+	gateway.MaxBodyBytes = gatewayBytes
+	gateway.Description = "For a telemetry gateway, with an operator's token: each line is {machine, file} or {machine, base64}. A line that is answered with stored or duplicate is durable, and stops no other; send refused ones again after retry_in_s."
+	unbind := op("DELETE", "/machines/{id}/serial", "Forget the serial number of a machine that was exchanged")
+	unbind.DefaultStatus = noContent
+	return []web.Op{
+		web.RawOperation(web.MachineOrOperator, audit, s.postAudit).Describe(nil, auditOut{}),
+		web.RawOperation(web.Operator, gateway, s.postAudits).Describe(fileIn{}, fileLine{}),
+		web.Operation(web.Person, op("GET", "/machines/{id}/audits", "A machine's EVA-DTS files, the newest first, and its serial number"), s.getAudits),
+		web.Operation(web.Person, op("GET", "/machines/{id}/audits/{audit}", "An EVA-DTS file, read anew"), s.getAudit),
+		web.RawOperation(web.Person, op("GET", "/machines/{id}/audits/{audit}/file", "An EVA-DTS file as it is kept: the text of the machine, with the records that nobody reads"), s.getFile),
+		web.Operation(web.Person, op("GET", "/machines/{id}/sales", "What a machine sold between its audits, the newest first"), s.getSales),
+		web.Operation(web.Operator, unbind, s.deleteSerial),
+	}
+}
 
 type auditOut struct {
 	ID       string   `json:"id,omitempty" doc:"SHA-256 of the file"`
@@ -92,6 +120,7 @@ type auditsIn struct {
 }
 
 type auditsOut struct {
+	Serial string         `json:"serial,omitempty" doc:"The serial number that belongs to the machine"`
 	Audits []pastAuditOut `json:"audits"`
 	Next   string         `json:"next,omitempty" doc:"Cursor of the next page; absent on the last"`
 }
@@ -110,7 +139,11 @@ func (s *System) getAudits(ctx context.Context, in *auditsIn) (*answer[auditsOut
 	if err != nil {
 		return nil, err
 	}
-	out := auditsOut{Audits: make([]pastAuditOut, len(list)), Next: next}
+	serial, err := s.Serial(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := auditsOut{Serial: serial, Audits: make([]pastAuditOut, len(list)), Next: next}
 	for i, a := range list {
 		out.Audits[i] = pastAuditOut(a)
 	}
@@ -138,4 +171,34 @@ func (s *System) getAudit(ctx context.Context, in *auditIn) (*answer[auditOut], 
 
 func (s *System) deleteSerial(ctx context.Context, in *idIn) (*struct{}, error) {
 	return nil, s.Unbind(ctx, in.ID)
+}
+
+type salesIn struct {
+	ID    string `path:"id" maxLength:"64"`
+	Limit int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
+}
+
+type salesOut struct {
+	Sales []saleOut `json:"sales"`
+}
+
+type saleOut struct {
+	Since time.Time        `json:"since"`
+	Until time.Time        `json:"until"`
+	Sold  map[string]int64 `json:"sold" doc:"Items by selection"`
+}
+
+func (s *System) getSales(ctx context.Context, in *salesIn) (*answer[salesOut], error) {
+	if _, err := s.Machine(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	list, err := s.Sales(ctx, in.ID, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := salesOut{Sales: make([]saleOut, len(list))}
+	for i, v := range list {
+		out.Sales[i] = saleOut{v.Since, v.Until, v.Items}
+	}
+	return &answer[salesOut]{out}, nil
 }

@@ -48,6 +48,8 @@ const (
 
 	auditsSQL     = `SELECT id, received_at, verdict FROM vending_audits WHERE machine = $1 AND (received_at, id) < ($2, $3) ORDER BY received_at DESC, id DESC LIMIT $4`
 	oneAuditSQL   = `SELECT received_at, body FROM vending_audits WHERE machine = $1 AND id = $2`
+	serialSQL     = `SELECT serial FROM vending_serials WHERE machine = $1`
+	salesSQL      = `SELECT since, until, body FROM vending_sales WHERE machine = $1 ORDER BY until DESC LIMIT $2`
 	pruneAuditSQL = `DELETE FROM vending_audits WHERE machine = $1 AND received_at < $2`
 	pruneSalesSQL = `DELETE FROM vending_sales WHERE machine = $1 AND until < $2`
 )

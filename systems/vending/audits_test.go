@@ -61,13 +61,18 @@ func TestAuditOverHTTP(t *testing.T) {
 			t.Errorf("again: %+v", again)
 		}
 		list := get[auditsOut](h, 200, "GET", machinesPath+"/m-1/audits", boss, nil)
-		if len(list.Audits) != 1 || list.Audits[0].ID != a.ID || !list.Audits[0].Received.Equal(noon) {
+		if list.Serial != "ANIKraftver" || len(list.Audits) != 1 || list.Audits[0].ID != a.ID || !list.Audits[0].Received.Equal(noon) {
 			t.Errorf("%+v", list)
 		}
 		if kept := get[auditOut](h, 200, "GET", machinesPath+"/m-1/audits/"+a.ID, boss, nil); kept.Verdict != "ok" || len(kept.Sets) != 1 {
 			t.Errorf("%+v", kept)
 		}
+		if w := h.call("GET", machinesPath+"/m-1/audits/"+a.ID+"/file", boss, nil); w.Code != 200 || w.Body.String() != string(text) || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" {
+			t.Errorf("the file as it is kept: %d %q %.100q", w.Code, w.Header(), w.Body)
+		}
 		problem(t, h.call("GET", machinesPath+"/m-1/audits/abc", boss, nil), 404, "abc")
+		problem(t, h.call("GET", machinesPath+"/m-1/audits/abc/file", boss, nil), 404, "abc")
+		problem(t, h.call("GET", machinesPath+"/m-9/sales", boss, nil), 404, "m-9")
 		problem(t, h.call("GET", machinesPath+"/m-9/audits", boss, nil), 404, "m-9")
 		problem(t, h.call("POST", dtsPath("m-1"), other, string(text), plain...), 403, "its own audits")
 		problem(t, h.call("POST", dtsPath("m-1"), "nope", string(text), plain...), 401, "")
@@ -203,6 +208,10 @@ func TestSalesAreToldFromCounters(t *testing.T) {
 		step("and on", counters{"1": 14, "3": 1}, audit("S", "260311*0800", counters{"1": 4, "2": 0, "3": 10}))
 		step("a clock that was reset", counters{"1": 16, "3": 1}, audit("S", "200101*0000", counters{"1": 6, "2": 0, "3": 10}))
 		step("no products", counters{"1": 16, "3": 1}, audit("S", "260313*0800", nil))
+		sales := get[salesOut](h, 200, "GET", machinesPath+"/m-1/sales?limit=2", boss, nil).Sales
+		if len(sales) != 2 || sales[0].Sold["1"] != 2 || sales[1].Sold["1"] != 4 || !sales[0].Since.Equal(sales[1].Until) || sales[0].Until.Sub(sales[0].Since) != 24*time.Hour {
+			t.Errorf("%+v", sales)
+		}
 		if n := h.rows(`SELECT count(*) FROM vending_audits`); n != int64(day) {
 			t.Errorf("%d files are kept, want %d", n, day)
 		}
@@ -252,146 +261,6 @@ func TestSalesOfAnyBatches(t *testing.T) {
 			rt.Fatalf("sold %d, the counter moved from %d to %d", got, first, last)
 		}
 	})
-}
-
-// gateway sends lines as a gateway and returns its answers.
-func (h *house) gateway(in ...any) (list []fileLine) {
-	h.t.Helper()
-	w := h.call("POST", apiRoot+"/dts", boss, ndjson(in...), "Content-Type", "application/x-ndjson")
-	if w.Code != 200 {
-		h.t.Fatalf("%d %s", w.Code, w.Body)
-	}
-	dec := json.NewDecoder(w.Body)
-	for dec.More() {
-		var l fileLine
-		if err := dec.Decode(&l); err != nil {
-			h.t.Fatal(err)
-		}
-		list = append(list, l)
-	}
-	return list
-}
-
-func TestGateway(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
-		for _, id := range []string{"m-1", "m-2", "m-3", "m-gone"} {
-			h.enrol(id)
-		}
-		if err := h.Revoke(context.Background(), "m-gone"); err != nil {
-			t.Fatal(err)
-		}
-		one := audit("S1", "", map[string]int64{"1": 5})
-		lines := h.gateway(
-			fileIn{Machine: "m-1", File: one},
-			"",
-			fileIn{Machine: "m-2", Base64: []byte(audit("S2", "", map[string]int64{"1": 5}, "ZZ*\xff\x00"))},
-			fileIn{Machine: "m-1", File: one},
-			fileIn{Machine: "m-1", File: audit("S9", "", nil)},
-			fileIn{Machine: "m-9", File: one},
-			fileIn{Machine: "m-gone", File: one},
-			fileIn{Machine: "m-3", File: "Dear Sir"},
-			fileIn{Machine: "m-3", File: strings.Replace(one, "*150*", "*151*", 1)},
-			`{"machine":"m-3","file":7}`,
-			`{"machine":"m-3"`,
-			`{"machine":"m-3","file":"a","base64":"YQ=="}`,
-			`{"machine":"m-3","base64":"!"}`,
-			fileIn{Machine: "m-3", File: strings.Repeat("PA1*1*2\n", dts.MaxBytes/8+1)},
-			fileIn{File: one},
-			fileIn{Machine: "m-3", File: audit("S3", "", map[string]int64{"1": 5})},
-		)
-		want := []string{"1 stored", "3 stored", "4 duplicate", "5 conflict", "6 unknown", "7 denied", "8 invalid", "9 stored", "10 invalid", "11 invalid", "12 invalid", "13 invalid", "14 invalid", "15 invalid", "16 stored"}
-		var got []string
-		for _, l := range lines {
-			got = append(got, fmt.Sprint(l.Line, " ", l.Status))
-			if (l.Status == "stored" || l.Status == "duplicate") != (l.Detail == "" && len(l.ID) == 64 && l.Verdict != "" && l.Sets == 1) {
-				t.Errorf("%+v", l)
-			}
-		}
-		if strings.Join(got, ", ") != strings.Join(want, ", ") {
-			t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), strings.Join(want, ", "))
-		}
-		if lines[7].Verdict != "bad_checksum" || lines[7].Warnings == 0 {
-			t.Errorf("%+v", lines[7])
-		}
-		if n := h.rows(`SELECT count(*) FROM vending_audits`); n != 4 {
-			t.Errorf("%d files are kept, want 4", n)
-		}
-		if n := h.rows(`SELECT count(*) FROM vending_machines WHERE heard_at > 0`); n != 3 {
-			t.Errorf("%d machines were heard, want 3", n)
-		}
-		problem(t, h.call("POST", apiRoot+"/dts", boss, "\n\n", "Content-Type", "application/x-ndjson"), 400, "no file")
-		problem(t, h.call("POST", apiRoot+"/dts", boss, strings.Repeat("\n", gatewayLines+1), "Content-Type", "application/x-ndjson"), 413, "lines")
-		problem(t, h.call("POST", apiRoot+"/dts", "", ndjson(fileIn{Machine: "m-1", File: one})), 401, "")
-		token := h.enrol("m-4")
-		problem(t, h.call("POST", apiRoot+"/dts", token, ndjson(fileIn{Machine: "m-4", File: one})), 403, "")
-	})
-}
-
-// Many batches, with the files of many machines in each, from several gateways.
-func TestGatewaysAtOnce(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
-		const machines, gateways = 60, 4
-		for i := range machines {
-			h.enrol(fmt.Sprint("m-", i))
-		}
-		for round := range int64(3) {
-			h.clock.Advance(time.Hour)
-			var all sync.WaitGroup
-			for g := range gateways {
-				all.Go(func() {
-					var list []any
-					for i := range machines {
-						k := (i*7 + g*13) % machines // each in an order of its own
-						list = append(list, fileIn{Machine: fmt.Sprint("m-", k), File: audit(fmt.Sprint("S", k), "", map[string]int64{"1": 10 * round})})
-					}
-					for _, l := range h.gateway(list...) {
-						if l.Status != "stored" && l.Status != "duplicate" {
-							t.Errorf("%+v", l)
-						}
-					}
-				})
-			}
-			all.Wait()
-		}
-		if n := h.rows(`SELECT count(*) FROM vending_audits`); n != 3*machines {
-			t.Errorf("%d files are kept, want %d", n, 3*machines)
-		}
-		for i := range machines {
-			if got := h.sold(fmt.Sprint("m-", i))["1"]; got != 20 {
-				t.Errorf("m-%d sold %d, want 20", i, got)
-			}
-		}
-	}, fast)
-}
-
-// A gateway is refused like a machine, with a time to come back, but not for how
-// much it sends.
-func TestGatewayIsRefused(t *testing.T) {
-	one(t, func(t *testing.T, h *house) {
-		h.enrol("m-1")
-		line := fileIn{Machine: "m-1", File: audit("S", "", nil)}
-		var many []any
-		for i := range 600 { // of one machine, at a rate of 10 reports a second
-			many = append(many, fileIn{Machine: "m-1", File: audit("S", "", nil, fmt.Sprint("ZZ*", i))})
-		}
-		if l := h.gateway(many...); len(l) != 600 || l[599].Status != "stored" {
-			t.Fatalf("%d answers", len(l))
-		}
-		for i := 0; ; i++ {
-			if _, ok := h.door.admission.Arrive(h.clock.Now(), fmt.Sprint("other-", i), 1); !ok {
-				break
-			}
-		}
-		w := h.call("POST", apiRoot+"/dts", boss, ndjson(line), "Content-Type", "application/x-ndjson")
-		problem(t, w, 503, `"reason":"busy"`)
-		if w.Header().Get("Retry-After") == "" {
-			t.Error("no Retry-After")
-		}
-		problem(t, h.call("POST", dtsPath("m-1"), boss, line.File, "Content-Type", "text/plain"), 503, `"reason":"busy"`)
-		if n := h.rows(`SELECT count(*) FROM vending_audits`); n != 600 {
-			t.Errorf("%d files are kept", n)
-		}
-	}, func(c *Config) { c.Rate = 10 })
 }
 
 // A machine that sends audits only is judged by them; one that reports, by its reports.
