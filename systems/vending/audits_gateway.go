@@ -120,8 +120,8 @@ func (s *System) streamFiles(ctx context.Context, gateway string, body []byte, w
 			}
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	if err := ctx.Err(); err != nil && !answered {
+		return err // else the gateway went away in the middle, and knows what was answered
 	}
 	if !answered {
 		return web.Malformed(errs.New(errs.Invalid, "the body holds no file"))
