@@ -95,4 +95,10 @@ func (db *DB) Stats() Stats {
 
 // Queued returns how many callers wait for a writer; admission control looks
 // at it before it lets more work in.
-func (db *DB) Queued() int { return len(db.groups.queue) + int(db.stats.queued.Load()) }
+func (db *DB) Queued() int {
+	n := len(db.groups.queue) + int(db.stats.queued.Load())
+	for _, lane := range db.groups.lanes {
+		n += len(lane)
+	}
+	return n
+}

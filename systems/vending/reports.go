@@ -215,7 +215,7 @@ func (s *System) keep(ctx context.Context, m fleet.Machine, list []Report) ([]Re
 		rows = append(rows, row)
 	}
 	if len(rows) > 0 {
-		err := s.n.DB.Batch(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		err := s.n.DB.BatchBy(ctx, m.ID, func(ctx context.Context, tx *sqldb.Tx) error {
 			return s.store.take(ctx, tx, m.ID, rows, next.UnixMicro())
 		})
 		if err != nil {
