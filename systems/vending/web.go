@@ -35,7 +35,7 @@ var templates = template.Must(web.Templates(pageFiles, "pages/*.html"))
 
 // pages lists the room's pages, below /vending.
 func (s *System) pages() []web.Page {
-	return []web.Page{
+	return append([]web.Page{
 		{Pattern: "GET /{$}", Access: web.Person, Handler: s.pageTonight},
 		{Pattern: "GET /machines", Access: web.Person, Handler: s.pageMachines},
 		{Pattern: "GET /machines/{id}", Access: web.Person, Handler: s.pageMachine},
@@ -53,13 +53,13 @@ func (s *System) pages() []web.Page {
 		{Pattern: "POST /plans", Access: web.Operator, Handler: s.doPlan},
 		{Pattern: "GET /plans/{city}/{date}", Access: web.Person, Handler: s.pagePlan},
 		{Pattern: "GET /plans/{city}/{date}/sheets", Access: web.Person, Handler: s.pageSheets},
-	}
+	}, s.opsPages()...)
 }
 
 // links are the room's own pages in its menu.
 func (s *System) links() []face.Link {
 	return []face.Link{{Title: "Tonight", Path: "/vending/"}, {Title: "Machines", Path: "/vending/machines"},
-		{Title: "Plans", Path: "/vending/plans"}, {Title: "Cities", Path: "/vending/cities"}, {Title: "Enrol", Path: "/vending/enrol"}}
+		{Title: "Plans", Path: "/vending/plans"}, {Title: "Alerts", Path: "/vending/alerts"}, {Title: "Rollouts", Path: "/vending/rollouts"}, {Title: "Cities", Path: "/vending/cities"}, {Title: "Enrol", Path: "/vending/enrol"}}
 }
 
 func (s *System) show(w http.ResponseWriter, r *http.Request, v web.View) error {
@@ -147,6 +147,9 @@ type machinePage struct {
 	Fault   string             // what was wrong with an audit that was brought here
 	Took    *Audit             // the audit that was
 	Sells   map[string]float64 // what each slot is expected to sell in a day
+
+	Commands []Command // the newest first
+	Unsent   string    // why one was not sent
 }
 
 func (s *System) pageMachine(w http.ResponseWriter, r *http.Request) error {
@@ -170,6 +173,9 @@ func (s *System) showMachine(w http.ResponseWriter, r *http.Request, p machinePa
 		return err
 	}
 	if p.Sells, err = s.Expected(r.Context(), id); err != nil {
+		return err
+	}
+	if p.Commands, err = s.Commands(r.Context(), id); err != nil {
 		return err
 	}
 	p.Detail, p.Now, p.History, p.CSRF, p.May = d, s.n.Clock.Now(), list, web.Field(r), web.WhoIs(r.Context()).May(web.Operator)
