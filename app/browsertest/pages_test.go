@@ -26,7 +26,7 @@ func TestConsole(t *testing.T) {
 // paths are all pages; %m stands for a machine of the demonstration.
 var paths = []string{
 	"/", "/answers/12", "/answers/1", "/proofs", "/plans", "/search?q=late", "/docs/", "/docs/vending.md",
-	"/vending/", "/vending/machines", "/vending/machines?state=late", "/vending/machines/demo-berlin-01", "/vending/cities", "/vending/cities/Berlin", "/vending/cities/New%20York", "/vending/plans", "/vending/enrol",
+	"/vending/", "/vending/machines", "/vending/machines?state=late", "/vending/machines/demo-berlin-01", "/vending/cities", "/vending/cities/Berlin", "/vending/cities/New%20York", "/vending/plans", "/vending/alerts", "/vending/alerts?all=1", "/vending/rollouts", "/vending/enrol",
 	"/vending/prove", "/vending/plan", "/vending/plan?in.machines=9+to+3&months=x", "/vending/api", "/vending/about",
 	"/ops", "/ops/jobs", "/ops/people", "/ops/audit", "/account",
 }
