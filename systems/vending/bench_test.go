@@ -175,11 +175,15 @@ func BenchmarkReport(b *testing.B) {
 
 func BenchmarkDecode(b *testing.B) {
 	text := fullReport("r-1")
-	b.SetBytes(int64(len(text)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := decodeReport(text); err != nil {
-			b.Fatal(err)
-		}
+	for name, decode := range map[string]func([]byte) (Report, error){"scan": decodeReport, "strict": decodeStrictly} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := decode(text); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

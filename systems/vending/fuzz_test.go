@@ -48,6 +48,33 @@ func FuzzReport(f *testing.F) {
 	})
 }
 
+// FuzzScan: what the scanner reads, the strict decoder reads the same.
+func FuzzScan(f *testing.F) {
+	f.Add(fullReport("r-1"))
+	for _, s := range []string{`{"report_id":"x","taken_at":"2026-03-04T13:00:00.123456789+01:00","slots":[{"slot":"ü","sku":"c","remaining":-0,"capacity":1,"price":0}],"faults":[{"code":"other","since":"2026-03-04T13:00:00Z"},{}],"firmware":"1","config":""}`,
+		`{"slots":[{"slot":"A","sku":"c","remaining":01,"capacity":10}]}`, `{"slots":[{"slot":"A","sku":"c","remaining":1.0,"capacity":10}]}`, `{"slots":[{"slot":"A","slot":"B","remaining":1,"capacity":10}]}`,
+		`{"slots":[{"slot":"A","remaining":1}]}`, `{"report_id":"a","report_id":"b"}`, `{"Report_ID":"a"}`, ` {} `, `{} {}`, `{"slots":[]}`, `{"faults":[],"slots":[ ] }`, `{"slots":[{"remaining":999999999999999999,"capacity":9223372036854775807}]}`,
+		`{"taken_at":"2026-03-04t13:00:00z"}`, `{"taken_at":"2026-03-04T24:00:00Z"}`, `{"taken_at":"0000-01-01T00:00:00Z"}`, "{\"report_id\":\"\xff\"}", "{\"report_id\":\"a\x7f\u2028\"}"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		fast, ok := scanReport(text)
+		if !ok {
+			return
+		}
+		strict, err := decodeStrictly(text)
+		if err != nil {
+			t.Fatalf("%q is refused: %v", text, err)
+		}
+		if len(fast.Slots) == 0 && len(strict.Slots) == 0 {
+			fast.Slots, strict.Slots = nil, nil
+		}
+		if !reflect.DeepEqual(fast, strict) {
+			t.Fatalf("%q\nfast   %+v\nstrict %+v", text, fast, strict)
+		}
+	})
+}
+
 // FuzzCSV: each line is told with its number, in order, whatever the file holds.
 func FuzzCSV(f *testing.F) {
 	for _, s := range []string{"id,city\nm-1,Berlin\n", "\ufeffid;city\nx;y\n", "id,city,lat,lon\na,b,1,2\n\"", "id,city\n\"a\nb\",c\n", "city,id\r\n,\r\n", "id,city\n\x00,\xff\n", ""} {

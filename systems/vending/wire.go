@@ -46,6 +46,14 @@ type faultIn struct {
 // decodeReport reads one JSON object; its values are checked later. Errors:
 // Invalid with the place.
 func decodeReport(text []byte) (Report, error) {
+	if r, ok := scanReport(text); ok {
+		return r, nil
+	}
+	return decodeStrictly(text)
+}
+
+// decodeStrictly is decodeReport for what scanReport does not know.
+func decodeStrictly(text []byte) (Report, error) {
 	// Room for the slots in one piece: one takes 64 bytes and more of the text.
 	in := reportIn{Slots: make([]slotIn, 0, min(len(text)/64+1, 64))}
 	if err := web.DecodeBytes(text, &in); err != nil {
