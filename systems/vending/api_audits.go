@@ -31,7 +31,7 @@ func (s *System) auditsAPI() []web.Op {
 		web.RawOperation(web.Operator, gateway, s.postAudits).Describe(fileIn{}, fileLine{}),
 		web.Operation(web.Person, op("GET", "/machines/{id}/audits", "A machine's EVA-DTS files, the newest first, and its serial number"), s.getAudits),
 		web.Operation(web.Person, op("GET", "/machines/{id}/audits/{audit}", "An EVA-DTS file, read anew"), s.getAudit),
-		web.RawOperation(web.Person, op("GET", "/machines/{id}/audits/{audit}/file", "An EVA-DTS file as it is kept: the text of the machine, with the records that nobody reads"), s.getFile),
+		web.RawOperation(web.Person, op("GET", "/machines/{id}/audits/{audit}/file", "An EVA-DTS file, byte for byte as it came"), s.getFile),
 		web.Operation(web.Person, op("GET", "/machines/{id}/sales", "What a machine sold between its audits, the newest first"), s.getSales),
 		web.Operation(web.Operator, unbind, s.deleteSerial),
 	}
@@ -160,7 +160,7 @@ func (s *System) getAudit(ctx context.Context, in *auditIn) (*answer[auditOut], 
 	if err != nil {
 		return nil, err
 	}
-	f, err := dts.Read([]byte(text))
+	f, err := dts.Read(text)
 	if err != nil {
 		return nil, err
 	}

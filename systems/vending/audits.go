@@ -1,14 +1,17 @@
 package vending
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"plumb/base/errs"
 	"plumb/engines/fleet"
@@ -82,7 +85,7 @@ func newFiled(machine string, text []byte) (*filed, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(text)
-	f := &filed{machine: machine, file: read, id: hex.EncodeToString(sum[:]), body: readable(text)}
+	f := &filed{machine: machine, file: read, id: hex.EncodeToString(sum[:]), body: keepable(text)}
 	for _, set := range read.Sets {
 		if set.Verdict == dts.BadChecksum {
 			continue
@@ -133,9 +136,29 @@ func (d *said) hear(set dts.Set) {
 	}
 }
 
-// readable keeps a text storable: valid UTF-8 without NUL, which PostgreSQL refuses.
-func readable(text []byte) string {
-	return strings.ToValidUTF8(strings.ReplaceAll(string(text), "\x00", "\uFFFD"), "\uFFFD")
+// encoded marks a file that is kept in base64.
+const encoded = "base64:"
+
+// keepable is a file as the database can keep it: PostgreSQL takes neither NUL nor
+// what is no UTF-8. Every byte stays, or the checksum would be another's.
+func keepable(text []byte) string {
+	if utf8.Valid(text) && bytes.IndexByte(text, 0) < 0 && !bytes.HasPrefix(text, []byte(encoded)) {
+		return string(text)
+	}
+	return encoded + base64.StdEncoding.EncodeToString(text)
+}
+
+// kept undoes keepable.
+func kept(body string) ([]byte, error) {
+	code, ok := strings.CutPrefix(body, encoded)
+	if !ok {
+		return []byte(body), nil
+	}
+	text, err := base64.StdEncoding.DecodeString(code)
+	if err != nil {
+		return nil, fmt.Errorf("a file as it is kept: %w", err)
+	}
+	return text, nil
 }
 
 // fileAdmitted keeps files that the door let in for who.

@@ -71,6 +71,13 @@ func TestGateway(t *testing.T) {
 		if lines[7].Verdict != "bad_checksum" || lines[7].Warnings == 0 {
 			t.Errorf("%+v", lines[7])
 		}
+		// A file in a machine's own code page is the same when it is read again.
+		if again := get[auditOut](h, 200, "GET", machinesPath+"/m-2/audits/"+lines[1].ID, boss, nil); again.Verdict != "ok" {
+			t.Errorf("%+v", again)
+		}
+		if w := h.call("GET", machinesPath+"/m-2/audits/"+lines[1].ID+"/file", boss, nil); !strings.Contains(w.Body.String(), "ZZ*\xff\x00") {
+			t.Errorf("kept as %q", w.Body)
+		}
 		if n := h.rows(`SELECT count(*) FROM vending_audits`); n != 4 {
 			t.Errorf("%d files are kept, want 4", n)
 		}

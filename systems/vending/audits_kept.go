@@ -79,17 +79,20 @@ func (s *System) Audits(ctx context.Context, machine, cursor string, limit int) 
 	return list, next, nil
 }
 
-// AuditText returns the file of an audit as it is kept. Errors: NotFound.
-func (s *System) AuditText(ctx context.Context, machine, id string) (string, error) {
-	var text string
+// AuditText returns the file of an audit, as it came. Errors: NotFound.
+func (s *System) AuditText(ctx context.Context, machine, id string) ([]byte, error) {
+	var body string
 	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		var at int64
-		return tx.QueryRow(ctx, oneAuditSQL, machine, id).Scan(&at, &text)
+		return tx.QueryRow(ctx, oneAuditSQL, machine, id).Scan(&at, &body)
 	})
 	if err == sqldb.ErrNoRows {
-		return "", errs.New(errs.NotFound, "machine %.64s has no audit %.64s", machine, id)
+		return nil, errs.New(errs.NotFound, "machine %.64s has no audit %.64s", machine, id)
 	}
-	return text, err
+	if err != nil {
+		return nil, err
+	}
+	return kept(body)
 }
 
 // Serial returns the serial number that belongs to a machine; "" where its audits
