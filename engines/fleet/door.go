@@ -157,6 +157,17 @@ func (f *Fleet) saw(key string, at time.Time) {
 	f.mu.Unlock()
 }
 
+// noted returns when a machine called, where that may not be written yet.
+func (f *Fleet) noted(key string) (int64, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if at, ok := f.seen[key]; ok {
+		return at, true
+	}
+	at, ok := f.writing[key]
+	return at, ok
+}
+
 // keepPresence writes what saw noted, until Close.
 func (f *Fleet) keepPresence() {
 	for {
@@ -174,7 +185,13 @@ func (f *Fleet) flush() {
 	f.mu.Lock()
 	seen := f.seen
 	f.seen = make(map[string]int64, len(seen))
+	f.writing = seen
 	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.writing = nil
+		f.mu.Unlock()
+	}()
 	type entry struct {
 		realm, id string
 		at        int64

@@ -81,8 +81,9 @@ type Fleet struct {
 	quit  chan struct{}  // closed by Close
 	loop  sync.WaitGroup // the goroutine that writes presence
 
-	mu   sync.Mutex
-	seen map[string]int64 // machine's key -> microseconds; not yet written
+	mu      sync.Mutex
+	seen    map[string]int64 // machine's key -> microseconds; not yet written
+	writing map[string]int64 // what flush is writing; nil when it is not
 }
 
 // Open makes the tables and starts writing presence; Close ends it.
@@ -206,6 +207,8 @@ func (f *Fleet) Changed(ctx context.Context, realm, id string) {
 
 // Standing returns what is known of a machine. Errors: NotFound.
 func (f *Fleet) Standing(ctx context.Context, realm, id string) (st Standing, err error) {
+	// Noted presence is read first: what is in neither map by now has been written.
+	noted, ok := f.noted(Machine{Realm: realm, ID: id}.Key())
 	err = f.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		st, err = f.standing(ctx, tx, realm, id)
 		return err
@@ -213,10 +216,8 @@ func (f *Fleet) Standing(ctx context.Context, realm, id string) (st Standing, er
 	if err != nil {
 		return Standing{}, err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if at, ok := f.seen[st.Key()]; ok {
-		st.Seen = time.UnixMicro(at).UTC()
+	if ok {
+		st.Seen = time.UnixMicro(noted).UTC()
 	}
 	return st, nil
 }

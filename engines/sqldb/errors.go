@@ -140,7 +140,14 @@ func isContext(err error) bool {
 // retryable: PostgreSQL undid the transaction and says that it may work next time.
 func retryable(err error) bool {
 	var e *pgconn.PgError
-	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
+	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01" || isStale(err))
+}
+
+// isStale: a connection had prepared a statement before a migration changed the type
+// of its result, in this process or in another. A new connection prepares it anew.
+func isStale(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "0A000" && e.Routine == "RevalidateCachedQuery"
 }
 
 // come is when to try again after the database was full or away.

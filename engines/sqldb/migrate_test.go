@@ -2,6 +2,7 @@ package sqldb_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -83,4 +84,65 @@ func TestMigrateFromManyProcesses(t *testing.T) {
 			wg.Wait()
 		})
 	}
+}
+
+// Statements that were prepared before a migration, here or by another process, are
+// prepared anew, in whichever way they are run.
+func TestMigrateUnderPreparedStatements(t *testing.T) {
+	url := sqldbtest.URL(t, sqldbtest.Postgres)
+	db, err := sqldb.Open(bg, url, sqldb.Options{Readers: 3, Writers: 4})
+	must(t, err)
+	defer db.Close()
+	other, err := sqldb.Open(bg, url, sqldb.Options{})
+	must(t, err)
+	defer other.Close()
+	one := files("0001.sql", "CREATE TABLE wide (id BIGINT PRIMARY KEY, v BIGINT NOT NULL); INSERT INTO wide (id, v) VALUES (1, 7);")
+	must(t, db.Migrate(bg, "wide", one))
+	fn := func(want string) sqldb.Fn {
+		return func(ctx context.Context, tx *sqldb.Tx) error {
+			var v any
+			rows, err := tx.Query(ctx, `SELECT v FROM wide WHERE id = $1`, int64(1))
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				if want == "7" {
+					var n int64
+					err, v = rows.Scan(&n), n
+				} else {
+					var s string
+					err, v = rows.Scan(&s), s
+				}
+				if err != nil {
+					return err
+				}
+			}
+			if err := rows.Err(); err != nil {
+				return fmt.Errorf("wrapped by a room: %w", err)
+			}
+			if got := fmt.Sprint(v); got != want {
+				t.Errorf("read %s, want %s", got, want)
+			}
+			return nil
+		}
+	}
+	ways := map[string]func(context.Context, sqldb.Fn) error{"read": db.Read, "write": db.Write, "batch": db.Batch}
+	spread := func(want string) { // over all connections
+		var wg sync.WaitGroup
+		for name, way := range ways {
+			for range 40 {
+				wg.Go(func() {
+					if err := way(bg, fn(want)); err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				})
+			}
+		}
+		wg.Wait()
+	}
+	spread("7")
+	one["schema/0002.sql"] = files("x", "ALTER TABLE wide ALTER COLUMN v TYPE TEXT USING v || 'th'")["schema/x"]
+	must(t, other.Migrate(bg, "wide", one))
+	spread("7th")
 }

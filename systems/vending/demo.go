@@ -41,19 +41,30 @@ type demoMachine struct {
 }
 
 // Demo fills the room with a small fleet and two weeks of its history, unless
-// that is there already, and lets it report until ctx ends.
+// that is there already, and lets it report until ctx ends, which is no error.
 func (s *System) Demo(ctx context.Context) error {
+	err := s.demo(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("demonstration: %w", err)
+	}
+	return nil
+}
+
+func (s *System) demo(ctx context.Context) error {
 	r := rand.New(rand.NewPCG(12, uint64(s.n.Clock.Now().UnixNano())))
 	var list []*demoMachine
 	for i, name := range demoCities {
 		city, err := s.cityFor(ctx, name)
 		if err != nil {
-			return fmt.Errorf("demonstration: %w", err)
+			return err
 		}
 		for k := range demoPerCity {
 			m, err := s.demoMachine(ctx, r, city, i*demoPerCity+k, k)
 			if err != nil {
-				return fmt.Errorf("demonstration: %w", err)
+				return err
 			}
 			list = append(list, m)
 		}
@@ -62,11 +73,11 @@ func (s *System) Demo(ctx context.Context) error {
 	for _, name := range demoCities {
 		city, err := s.cityFor(ctx, name)
 		if err != nil {
-			return fmt.Errorf("demonstration: %w", err)
+			return err
 		}
 		date, _ := slots.Tonight(s.n.Clock.Now(), city.zone)
 		if _, err := s.ask(ctx, city, date, false, false, "the demonstration begins"); err != nil {
-			return fmt.Errorf("demonstration: %w", err)
+			return err
 		}
 	}
 	s.n.Log.Info("the demonstration fleet reports", "machines", len(list), "cities", len(demoCities))
