@@ -210,7 +210,10 @@ func (c *Console) Mount(faces []face.Face) (err error) {
 			if !ok {
 				return fmt.Errorf("mount %s: the pattern %q must name its method", f.Name, p.Pattern)
 			}
-			c.Handle(web.Page{Pattern: verb + " /" + f.Name + path, Access: p.Access, Handler: p.Handler, Limit: p.Limit})
+			if !p.Root {
+				path = "/" + f.Name + path
+			}
+			c.Handle(web.Page{Pattern: verb + " " + path, Access: p.Access, Handler: p.Handler, Limit: p.Limit})
 		}
 		c.n.API.Add(f.API...)
 		c.system(f)

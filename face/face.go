@@ -14,6 +14,8 @@ package face
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -102,6 +104,10 @@ func (f Face) Valid() error {
 	for _, p := range f.Pages {
 		if !p.Access.Declared() {
 			return fmt.Errorf("face %s: page %q declares no access", f.Name, p.Pattern)
+		}
+		_, path, _ := strings.Cut(p.Pattern, " ")
+		if p.Root && !slices.ContainsFunc(f.Prefixes, func(prefix string) bool { return strings.HasPrefix(path, prefix) }) {
+			return fmt.Errorf("face %s: page %q is below none of its prefixes %q", f.Name, p.Pattern, f.Prefixes)
 		}
 	}
 	for _, t := range f.Topics {

@@ -33,7 +33,13 @@ const (
 	Conflict Kind = "conflict"  // somebody was first, or the same id stands for something else
 	Busy     Kind = "busy"      // nothing was done: try again later
 	TooLarge Kind = "too large" // over a stated limit
+	Stale    Kind = "stale"     // what the request takes for granted has changed: look again
+	Barred   Kind = "barred"    // taken down, for everybody
 )
+
+// ErrFull marks a Busy error whose cause is a full disk or store: nothing was kept,
+// and it will work again when there is room. HTTP has a status of its own for it.
+var ErrFull = errors.New("there is no room")
 
 // Detail is one fault in a request that may have several.
 type Detail struct {

@@ -269,7 +269,7 @@ func absent(key string, err error) error {
 func diskKind(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return errs.Wrap(errs.Busy, err, "the disk is full")
+		return errs.Wrap(errs.Busy, fmt.Errorf("%w: %w", errs.ErrFull, err), "the disk is full")
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return errs.Wrap(errs.Busy, err, "too many files are open")
 	}

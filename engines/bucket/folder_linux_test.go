@@ -1,6 +1,7 @@
 package bucket_test
 
 import (
+	"errors"
 	"io"
 	"os"
 	"strings"
@@ -30,7 +31,7 @@ func TestFolderFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"b", "a"} {
-		if err := put(key, 600<<10); !errs.Is(err, errs.Busy) || errs.Message(err) != "the disk is full" {
+		if err := put(key, 600<<10); !errs.Is(err, errs.Busy) || !errors.Is(err, errs.ErrFull) || errs.Message(err) != "the disk is full" {
 			t.Errorf("put %s on a full disk: %v", key, err)
 		}
 	}

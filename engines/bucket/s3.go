@@ -357,9 +357,10 @@ func (s *s3) kind(key string, err error) error {
 		return errs.Wrap(errs.Busy, err, "another writer is storing %s", key)
 	case answer.Code == "ObjectParentIsFile", answer.Code == "ExistingObjectIsDirectory":
 		return exists(key) // versitygw's folders, as on our own disk
-	case answer.StatusCode == http.StatusTooManyRequests, answer.StatusCode == http.StatusServiceUnavailable,
-		answer.StatusCode == http.StatusInsufficientStorage, answer.Code == "QuotaExceeded":
-		return errs.Wrap(errs.Busy, err, "the S3 store is busy or full")
+	case answer.StatusCode == http.StatusInsufficientStorage, answer.Code == "QuotaExceeded":
+		return errs.Wrap(errs.Busy, fmt.Errorf("%w: %w", errs.ErrFull, err), "the S3 store is full")
+	case answer.StatusCode == http.StatusTooManyRequests, answer.StatusCode == http.StatusServiceUnavailable:
+		return errs.Wrap(errs.Busy, err, "the S3 store is busy")
 	}
 	return err
 }

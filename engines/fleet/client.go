@@ -168,7 +168,7 @@ func refusal(res *http.Response, body []byte) error {
 		text += ": " + problem.Detail
 	}
 	switch s := res.StatusCode; {
-	case s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable:
+	case s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable || s == http.StatusInsufficientStorage:
 		wait := seconds(problem.RetryInS)
 		if wait == 0 {
 			whole, _ := strconv.ParseFloat(res.Header.Get("Retry-After"), 64)

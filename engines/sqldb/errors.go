@@ -34,7 +34,7 @@ var (
 	ErrUncertain = errors.New("sqldb: the connection was lost during the commit")
 	// ErrFull marks a full disk, or a database at its limit. Nothing is kept,
 	// nothing is corrupt, and writing works again when there is room.
-	ErrFull = errors.New("sqldb: the disk is full")
+	ErrFull = fmt.Errorf("sqldb: the disk is full: %w", errs.ErrFull)
 	// ErrAway marks a database that cannot be reached.
 	ErrAway = errors.New("sqldb: the database cannot be reached")
 )

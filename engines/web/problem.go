@@ -23,6 +23,8 @@ var statuses = map[errs.Kind]struct {
 	errs.NotFound: {http.StatusNotFound, "Not found"},
 	errs.Conflict: {http.StatusConflict, "It conflicts with what is there"},
 	errs.TooLarge: {http.StatusRequestEntityTooLarge, "Too large"},
+	errs.Stale:    {http.StatusPreconditionFailed, "It has changed meanwhile"},
+	errs.Barred:   {http.StatusUnavailableForLegalReasons, "Taken down"},
 	errs.Busy:     {http.StatusServiceUnavailable, "Busy; try again later"},
 	errs.Internal: {http.StatusInternalServerError, "Something went wrong here"},
 }
@@ -43,6 +45,9 @@ func Status(err error) int {
 	}
 	if _, ok := errors.AsType[malformed](err); ok && errs.Is(err, errs.Invalid) {
 		return http.StatusBadRequest
+	}
+	if errors.Is(err, errs.ErrFull) && errs.Is(err, errs.Busy) {
+		return http.StatusInsufficientStorage
 	}
 	return statuses[errs.KindOf(err)].status
 }
@@ -78,6 +83,9 @@ func document(err error) Document {
 	if d.Status == http.StatusBadRequest {
 		d.Title = "The request cannot be read"
 	}
+	if d.Status == http.StatusInsufficientStorage {
+		d.Title = "There is no room; try again later"
+	}
 	for _, f := range errs.Details(err) {
 		d.Errors = append(d.Errors, Fault{valid(f.Where), valid(f.What)})
 	}
@@ -105,7 +113,7 @@ func errorHeaders(h http.Header, status int, err error) {
 	switch status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="plumb"`)
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusInsufficientStorage:
 		h.Set("Retry-After", retryAfter(err))
 	}
 }

@@ -122,6 +122,7 @@ type Handler func(w http.ResponseWriter, r *http.Request) error
 // Page is one route of a room, for people.
 type Page struct {
 	Pattern string // as http.ServeMux has it, below /NAME: "GET /machines/{id}"
+	Root    bool   // Pattern is whole, below one of the face's further prefixes: "GET /f/{link}"
 	Access  Access
 	Handler Handler
 	Limit   int64 // most bytes of a request's body; 0: 1 MiB, negative: the handler bounds it
