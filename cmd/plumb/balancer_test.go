@@ -307,43 +307,58 @@ func (b *balanced) addresses(t *testing.T) {
 	}
 }
 
-// streams: a body reaches its process while it is still being sent.
+// streams: bodies reach their process while they are still being sent.
 func (b *balanced) streams(t *testing.T, f *fleet) {
 	t.Helper()
-	body := reportOf("streamed")
-	r, w := io.Pipe()
-	answered := make(chan int, 1)
-	go func() {
+	const halves = 5 // more than what else may be asked at the same moment
+	answered := make(chan int, halves)
+	var rest []func()
+	for i := range halves {
+		body := reportOf(fmt.Sprintf("streamed-%d", i))
+		r, w := io.Pipe()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.http+"/api/v1/vending/reports", r)
 		if err != nil {
-			answered <- 0
-			return
+			t.Fatal(err)
 		}
 		req.Header.Set("Authorization", "Bearer "+f.tokens[0])
 		req.Header.Set("Content-Type", "application/json")
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			answered <- 0
-			return
-		}
-		res.Body.Close()
-		answered <- res.StatusCode
-	}()
-	if _, err := w.Write(body[:20]); err != nil {
-		t.Fatal(err)
-	}
-	await(t, "half a request to reach its process", func() bool {
-		for _, s := range b.all {
-			if measured(t, s, "plumb_http_in_flight") > 1 { // the question itself is one
-				return true
+		go func() {
+			res, err := f.client.Do(req)
+			if err != nil {
+				answered <- 0
+				return
 			}
+			res.Body.Close()
+			answered <- res.StatusCode
+		}()
+		if _, err := w.Write(body[:20]); err != nil {
+			t.Fatal(err)
 		}
-		return false
-	})
-	_, _ = w.Write(body[20:])
-	w.Close()
-	if got := <-answered; got != http.StatusOK {
-		t.Errorf("a report that was sent in two parts: status %d", got)
+		rest = append(rest, func() {
+			_, _ = w.Write(body[20:]) // the answer tells
+			w.Close()
+		})
+	}
+	inside := func() (most float64) {
+		for _, s := range b.all {
+			most = max(most, measured(t, s, "plumb_http_in_flight"))
+		}
+		return most
+	}
+	end := time.Now().Add(5 * time.Second) // before HAProxy's time for a request is over
+	for inside() < halves {
+		if time.Now().After(end) {
+			t.Fatal("half a request does not reach its process")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, send := range rest {
+		send()
+	}
+	for range halves {
+		if got := <-answered; got != http.StatusOK {
+			t.Errorf("a report that was sent in two parts: status %d", got)
+		}
 	}
 }
 
