@@ -75,6 +75,9 @@ func build(ctx context.Context, cfg Config, list []room, e *engines, log *slog.L
 	if err != nil {
 		return nil, err
 	}
+	if err := registry.Register(newServeWatch(e.clock, faces)); err != nil {
+		return nil, fmt.Errorf("measures of the process: %w", err)
+	}
 	if err := e.jobs.Register(e.once.Work(e.clock)); err != nil {
 		return nil, fmt.Errorf("work of the engines: %w", err)
 	}

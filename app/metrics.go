@@ -34,18 +34,14 @@ var (
 	dbCommit  = desc("sqldb_commit_seconds", "Time of a commit, its sync included.")
 	busDrops  = desc("bus_dropped_total", "Announcements dropped because a subscriber was too slow.")
 	jobCount  = desc("jobs", "Jobs by kind and state.", "kind", "state")
-	desired   = desc("desired", "Processes wanted for a role, for an autoscaler.", "role")
 )
 
 // Describe is prometheus.Collector's.
 func (m engineMeasures) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{dbCommits, dbWrites, dbRetries, dbRefused, dbQueued, dbGroup, dbCommit, busDrops, jobCount, desired} {
+	for _, d := range []*prometheus.Desc{dbCommits, dbWrites, dbRetries, dbRefused, dbQueued, dbGroup, dbCommit, busDrops, jobCount, workerDesired} {
 		ch <- d
 	}
 }
-
-// jobsPerWorker is how many waiting jobs justify one more worker process.
-const jobsPerWorker = 100
 
 // Collect is prometheus.Collector's.
 func (m engineMeasures) Collect(ch chan<- prometheus.Metric) {
@@ -75,7 +71,7 @@ func (m engineMeasures) Collect(ch chan<- prometheus.Metric) {
 			waiting += c.N
 		}
 	}
-	ch <- prometheus.MustNewConstMetric(desired, prometheus.GaugeValue, float64(1+waiting/jobsPerWorker), "worker")
+	ch <- prometheus.MustNewConstMetric(workerDesired, prometheus.GaugeValue, workers(waiting))
 }
 
 func buckets(bounds []float64, counts []uint64) map[float64]uint64 {

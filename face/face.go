@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -44,6 +45,9 @@ type Face struct {
 	Check func(ctx context.Context) error           // invariants hold and dependencies answer; nil error: healthy
 	Live  func(ctx context.Context) (Figure, error) // one figure on the start page; answered within milliseconds
 	Demo  func(ctx context.Context) error           // fills the room with demonstration data, then plays until ctx ends
+	// Behind is how long the work that waits in this process will take, at the
+	// measured speed; it tells autoscalers, and is answered from memory.
+	Behind func() time.Duration
 
 	Collect []prometheus.Collector // metrics, named plumb_<Name>_...
 	Links   []Link                 // the room's own pages, shown under its Use tab

@@ -407,6 +407,9 @@ func (b *balanced) crashes(t *testing.T, f *fleet) {
 		if measured(t, s, "plumb_devices_connections") == 0 {
 			t.Errorf("process %d has no connection of MQTT", i)
 		}
+		if said := metrics(t, s); !strings.Contains(said, `plumb_desired{role="serve"} `) || !strings.Contains(said, `plumb_desired{role="worker"} `) {
+			t.Errorf("process %d does not tell an autoscaler how many are wanted", i)
+		}
 	}
 	b.all[2].Kill9()
 	more("reports after a process was killed")

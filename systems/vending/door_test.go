@@ -58,3 +58,23 @@ func TestABodyThatTricklesHoldsNoPlace(t *testing.T) {
 		}
 	})
 }
+
+// TestBehindIsTheWorkThatWaits: let in and not stored, or refused with a slot.
+func TestBehindIsTheWorkThatWaits(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		if b := h.Face().Behind(); b != 0 {
+			t.Errorf("a quiet house is %s behind", b)
+		}
+		if err := h.enter("m-1", 500); err != nil {
+			t.Fatal(err)
+		}
+		capacity := h.door.admission.State(noon).Capacity
+		if b, want := h.Face().Behind().Seconds(), 500/capacity; b < want*0.99 || b > want*1.01 {
+			t.Errorf("500 reports wait at %v a second: %v s behind, want %v", capacity, b, want)
+		}
+		wait := h.door.admission.Refuse(noon, "m-2", 1)
+		if b := h.Face().Behind(); b <= wait {
+			t.Errorf("behind %s, with a slot in %s", b, wait)
+		}
+	})
+}

@@ -14,7 +14,7 @@ func (s *System) Face() face.Face {
 		Asks:  "188,888 machines report at midnight. What breaks, and what holds?",
 		Pages: s.pages(), API: s.api(), Links: s.links(),
 		Topics: s.topics(),
-		Work:   s.work(), Run: s.Run, Check: s.Check, Live: s.live, Demo: s.Demo,
+		Work:   s.work(), Run: s.Run, Check: s.Check, Live: s.live, Demo: s.Demo, Behind: s.behind,
 		Collect: s.measures.collectors(),
 		About:   about,
 	}

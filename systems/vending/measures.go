@@ -72,6 +72,13 @@ func newMeasures(s *System) measures {
 	return m
 }
 
+// behind is how long the reports will take that wait for the database, and those
+// that were refused and have their slot in the line behind them.
+func (s *System) behind() time.Duration {
+	st := s.door.admission.State(s.n.Clock.Now())
+	return st.Line + time.Duration(float64(st.Waiting)/st.Capacity*float64(time.Second))
+}
+
 func (m *measures) collectors() []prometheus.Collector {
 	return append([]prometheus.Collector{m.reports, m.refused, m.clockOff, m.audits, m.alerts, m.open, m.commands, m.plans, m.planTime, m.leftOut}, m.gauges...)
 }
