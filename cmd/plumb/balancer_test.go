@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,9 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+	"go.yaml.in/yaml/v3"
 
+	"plumb/app"
 	"plumb/base/ids"
 	"plumb/engines/bucket/buckettest"
 	"plumb/engines/bus/bustest"
@@ -508,5 +511,46 @@ func TestBalancerTLS(t *testing.T) {
 	defer c.Disconnect(0)
 	if tk := c.Publish("vending/"+machineID(0)+"/report", 1, false, reportOf("mqtt-over-tls")); !tk.WaitTimeout(10*time.Second) || tk.Error() != nil {
 		t.Errorf("a report by MQTT over TLS: %v", tk.Error())
+	}
+}
+
+// TestDeployFilesSayWhatTheProgramKnows: compose.yaml and plumb.service are run
+// nowhere here, so at least their names must not go stale: each PLUMB_ variable is
+// a setting, each variable of the balancer is one that haproxy.cfg reads.
+func TestDeployFilesSayWhatTheProgramKnows(t *testing.T) {
+	read := func(name string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join("..", "..", "deploy", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	known := map[string]bool{"PLUMB_S3_SECRET": true} // a secret, read by its engine
+	cfg := app.Default()
+	for _, s := range cfg.Settings() {
+		known[s.Env()] = true
+	}
+	compose, balancer := read("compose.yaml"), read("haproxy.cfg")
+	for _, name := range regexp.MustCompile(`PLUMB_[A-Z0-9_]+`).FindAllString(compose+read("plumb.service"), -1) {
+		if !known[name] {
+			t.Errorf("%s is no setting of the program", name)
+		}
+	}
+	for _, name := range regexp.MustCompile(`(BALANCER|SERVE\d)_[A-Z]+`).FindAllString(compose, -1) {
+		if !strings.Contains(balancer, `"${`+name+`}"`) {
+			t.Errorf("%s is not read by haproxy.cfg", name)
+		}
+	}
+	var file struct {
+		Services map[string]struct{ Image string }
+	}
+	if err := yaml.Unmarshal([]byte(compose), &file); err != nil || len(file.Services) != 6 {
+		t.Errorf("compose.yaml: %d services, %v", len(file.Services), err)
+	}
+	for name, s := range file.Services {
+		if s.Image == "" {
+			t.Errorf("compose.yaml: %s has no image", name)
+		}
 	}
 }
