@@ -63,6 +63,7 @@ func (g *Gate) WrapLimit(a Access, limit int64, h Handler) http.Handler {
 		// Only what is before the gate may treat a 404 without a pattern as "no such route".
 		w.gated = true
 		defer g.recover(w, r)
+		st.bounds = limit < 0
 		if limit > 0 && r.Body != nil && r.Body != http.NoBody {
 			r.Body = http.MaxBytesReader(bare(w), r.Body, limit)
 		}
@@ -131,7 +132,12 @@ func (g *Gate) sameSite(who Who, r *http.Request) error {
 	token := r.Header.Get("X-CSRF-Token")
 	if token == "" {
 		var err error
-		if token, err = formToken(r); err != nil {
+		if st := stateOf(r.Context()); streams(st, r) {
+			token, err = firstToken(st, r)
+		} else {
+			token, err = formToken(r)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -28,6 +28,7 @@ import (
 	"context"
 	"errors"
 	"html/template"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"slices"
@@ -157,7 +158,9 @@ type state struct {
 	remote string // the client's own address, where a trusted proxy told it
 	secure bool   // the browser's own connection is encrypted
 	who    Who
-	err    error // an API operation's error, kept for the log
+	err    error             // an API operation's error, kept for the log
+	bounds bool              // the handler bounds the body itself
+	parts  *multipart.Reader // of a form that streams, once its token was read
 }
 
 func stateOf(ctx context.Context) *state {
