@@ -20,11 +20,12 @@ import (
 // for ever; a body has bodyTime unless its handler extends that; an answer that
 // nobody reads has writeTime, which engines/web moves on while it is read.
 const (
-	headerTime = 10 * time.Second
-	bodyTime   = 2 * time.Minute
-	writeTime  = 2 * time.Minute
-	idleTime   = 2 * time.Minute
-	headerMax  = 64 << 10
+	headerTime   = 10 * time.Second
+	bodyTime     = 2 * time.Minute
+	writeTime    = 2 * time.Minute
+	farewellTime = 2 * time.Second // two of a balancer's looks at /readyz
+	idleTime     = 2 * time.Minute
+	headerMax    = 64 << 10
 )
 
 // door is the HTTP listener.
@@ -104,6 +105,7 @@ func (d *door) serve(ctx context.Context, h http.Handler) error {
 	case <-ctx.Done():
 	}
 	d.log.Info("draining", "for", d.cfg.Drain)
+	d.farewell()
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.Drain)
 	defer cancel()
 	if err := d.srv.Shutdown(late); err != nil {
@@ -114,6 +116,14 @@ func (d *door) serve(ctx context.Context, h http.Handler) error {
 		return fmt.Errorf("serve %s: %w", d.cfg.Listen, err)
 	}
 	return nil
+}
+
+// farewell goes on serving for a moment while /readyz refuses, so that a balancer
+// learns of the end before connections are refused. A house alone has none.
+func (d *door) farewell() {
+	if d.cfg.Clustered() {
+		time.Sleep(min(farewellTime, d.cfg.Drain/4))
+	}
 }
 
 // endStreams ends event streams, which would otherwise outlast any drain, as

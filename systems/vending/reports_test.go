@@ -288,6 +288,10 @@ func TestADatabaseThatFailsIsLeftAlone(t *testing.T) {
 			t.Errorf("check: %v", err)
 		}
 		h.clock.Advance(time.Second)
+		// Who waits for a probe must be ready for it, or no balancer sends it one.
+		if err := h.Check(context.Background()); err != nil {
+			t.Errorf("check, when a probe is due: %v", err)
+		}
 		get[receiptOut](h, 200, "POST", reportsPath, token, h.report("r-1")) // the probe
 		get[receiptOut](h, 200, "POST", reportsPath, token, h.report("r-2"))
 		if err := h.Check(context.Background()); err != nil {
