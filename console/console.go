@@ -188,7 +188,7 @@ func (c *Console) routes() {
 
 // Handle opens one page of the console.
 func (c *Console) Handle(p web.Page) {
-	c.n.Mux.Handle(p.Pattern, c.n.Gate.WrapLimit(p.Access, p.Limit, p.Handler))
+	c.n.Mux.Handle(p.Pattern, c.n.Gate.Page(p))
 }
 
 // Mount opens the pages and the API of every face, and the tabs around them.
@@ -213,7 +213,8 @@ func (c *Console) Mount(faces []face.Face) (err error) {
 			if !p.Root {
 				path = "/" + f.Name + path
 			}
-			c.Handle(web.Page{Pattern: verb + " " + path, Access: p.Access, Handler: p.Handler, Limit: p.Limit})
+			p.Pattern = verb + " " + path
+			c.Handle(p)
 		}
 		c.n.API.Add(f.API...)
 		c.system(f)

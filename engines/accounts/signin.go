@@ -54,11 +54,15 @@ func (s Session) Cookie(secure bool) *http.Cookie {
 	return &http.Cookie{Name: Cookie, Value: s.Token, Path: "/", Expires: s.Expires, HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode}
 }
 
-// Authenticate is web.Authenticator's: a bearer token, else the session's
-// cookie. An expired session is a stranger's.
+// Authenticate is web.Authenticator's: a bearer token, or where the route takes that
+// Basic authentication with a token as the password, else the session's cookie. An
+// expired session is a stranger's.
 func (a *Accounts) Authenticate(r *http.Request) (web.Who, error) {
 	if h := r.Header.Get("Authorization"); h != "" {
 		scheme, token, _ := strings.Cut(h, " ")
+		if name, password, ok := r.BasicAuth(); ok && web.TakesBasic(r.Context()) {
+			return a.byBasic(r.Context(), name, password)
+		}
 		if !strings.EqualFold(scheme, "Bearer") {
 			return web.Who{}, errs.New(errs.Unknown, "the Authorization header must be: Bearer <token>")
 		}
@@ -76,6 +80,16 @@ func (a *Accounts) Authenticate(r *http.Request) (web.Who, error) {
 	// Derived, so that it need not be stored; it tells nothing about the cookie.
 	sum := sha256.Sum256([]byte("csrf " + c.Value))
 	who.CSRF = hex.EncodeToString(sum[:])
+	return who, err
+}
+
+// byBasic finds a token's person, who must have that name.
+func (a *Accounts) byBasic(ctx context.Context, name, token string) (web.Who, error) {
+	who, err := a.byToken(ctx, token)
+	if err == nil && who.Name != name {
+		return web.Who{}, errs.New(errs.Unknown, "the token is not that of %.64q", name)
+	}
+	who.Basic = err == nil
 	return who, err
 }
 

@@ -44,6 +44,13 @@ func (g *Gate) Wrap(a Access, h Handler) http.Handler { return g.WrapLimit(a, us
 // WrapLimit is Wrap with bodies of limit bytes at most; 0 means 1 MiB, negative
 // that h bounds what it reads.
 func (g *Gate) WrapLimit(a Access, limit int64, h Handler) http.Handler {
+	return g.Page(Page{Access: a, Limit: limit, Handler: h})
+}
+
+// Page returns p's handler behind the gate. It panics at start when p's access is
+// undeclared.
+func (g *Gate) Page(p Page) http.Handler {
+	a, limit, h := p.Access, p.Limit, p.Handler
 	if !a.Declared() {
 		panic(fmt.Sprintf("web: a route declares the access %q, which does not exist", a))
 	}
@@ -60,6 +67,7 @@ func (g *Gate) WrapLimit(a Access, limit int64, h Handler) http.Handler {
 		if !ok {
 			w = &writer{ResponseWriter: rw, r: r}
 		}
+		st.basic = p.Basic
 		// Only what is before the gate may treat a 404 without a pattern as "no such route".
 		w.gated = true
 		defer g.recover(w, r)
@@ -114,13 +122,15 @@ func (w Who) describe() string {
 }
 
 // sameSite refuses a change that another site made this browser send: its
-// origin must be ours, and with a cookie it must carry the session's token.
+// origin must be ours, and with a cookie it must carry the session's token. Basic
+// authentication, which a browser repeats by itself, has no such token; programs
+// that are no browsers send neither Origin nor Sec-Fetch-Site.
 func (g *Gate) sameSite(who Who, r *http.Request) error {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return nil
 	}
-	if !who.Cookie && r.Header.Get("Authorization") != "" {
+	if !who.Cookie && !who.Basic && r.Header.Get("Authorization") != "" {
 		return nil // no browser adds that by itself
 	}
 	if err := g.origin.Check(r); err != nil {
@@ -178,7 +188,7 @@ func (g *Gate) fail(w *writer, r *http.Request, err error) {
 // refuse writes err as a page for browsers and as a problem document for all others.
 func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	shell := g.shell.Load()
-	if shell == nil || !wantsPage(r) {
+	if shell == nil || !wantsPage(r) || TakesBasic(r.Context()) {
 		Problem(w, r, err)
 		return
 	}

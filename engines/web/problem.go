@@ -97,6 +97,9 @@ func Problem(w http.ResponseWriter, r *http.Request, err error) {
 	d := document(err)
 	d.ID = RequestID(r.Context())
 	errorHeaders(w.Header(), d.Status, err)
+	if d.Status == http.StatusUnauthorized && TakesBasic(r.Context()) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="Plumb", charset="UTF-8"`)
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(d.Status)
 	if r.Method != http.MethodHead {

@@ -63,6 +63,7 @@ type Who struct {
 	Roles  []Access // of a person: Operator, Admin
 	CSRF   string   // the session's token, to be sent back with every change
 	Cookie bool     // came with a cookie, which a browser sends unasked
+	Basic  bool     // came with Basic authentication, which a browser repeats unasked
 }
 
 // May says whether w may use a route of access a. An admin may all but what is
@@ -127,6 +128,9 @@ type Page struct {
 	Access  Access
 	Handler Handler
 	Limit   int64 // most bytes of a request's body; 0: 1 MiB, negative: the handler bounds it
+	// Basic authentication is taken too, a person's name with a token as the password:
+	// for programs that know nothing else, such as WebDAV's. A refusal asks for it.
+	Basic bool
 }
 
 // Shell puts a room's page into the house's frame. console implements it.
@@ -158,6 +162,7 @@ type state struct {
 	remote string // the client's own address, where a trusted proxy told it
 	secure bool   // the browser's own connection is encrypted
 	who    Who
+	basic  bool              // the route takes Basic authentication
 	err    error             // an API operation's error, kept for the log
 	bounds bool              // the handler bounds the body itself
 	parts  *multipart.Reader // of a form that streams, once its token was read
@@ -210,6 +215,14 @@ func Nonce(ctx context.Context) string {
 		return s.nonce
 	}
 	return ""
+}
+
+// TakesBasic says whether the request's route takes Basic authentication. Where it does
+// not, an Authenticator refuses it, so that what a browser remembers for one route opens
+// no other.
+func TakesBasic(ctx context.Context) bool {
+	s := stateOf(ctx)
+	return s != nil && s.basic
 }
 
 // WithWho returns ctx as Gate hands it to a handler for who. It serves tests.
