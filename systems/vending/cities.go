@@ -25,7 +25,8 @@ type City struct {
 	Shift       time.Duration
 	Region      string // the cell that serves the city's machines; "": this house
 
-	zone *time.Location
+	zone   *time.Location
+	tabled bool // only the table of the world's cities has it: define writes it
 }
 
 // NewCity is what a person says of a city. What is left out is taken from what
@@ -131,39 +132,59 @@ func set[T any](to *T, from *T) {
 	}
 }
 
-// cityFor returns the city of that name for a machine to stand in; one that is
-// only in the table of the world's cities is defined on the way. Errors: Invalid.
+// cityFor returns the city of that name for a machine to stand in. One that is only
+// in the table of the world's cities is not defined by that: define does it, with
+// the machine. Errors: Invalid.
 func (s *System) cityFor(ctx context.Context, name string) (City, error) {
+	if c, ok := s.city(name); ok {
+		return c, nil
+	}
+	// Another process may have defined it, and the announcement may be lost.
+	if err := s.loadCities(ctx); err != nil {
+		return City{}, err
+	}
 	if c, ok := s.city(name); ok {
 		return c, nil
 	}
 	w, ok := world.Find(name)
 	if !ok {
-		// Another process may have defined it, and the announcement may be lost.
-		if err := s.loadCities(ctx); err != nil {
-			return City{}, err
-		}
-		if c, ok := s.city(name); ok {
-			return c, nil
-		}
 		what := fmt.Sprintf("%q is not a city that is defined here or in the table of the world's large cities", name)
 		return City{}, errs.WithDetails(what+": define it with its zone and depot first", []errs.Detail{{Where: "city", What: what}})
 	}
 	if c, ok := s.city(w.Name); ok {
 		return c, nil
 	}
-	c, now := fromWorld(w), s.n.Clock.Now()
-	if err := s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return s.store.addCity(ctx, tx, c, now) }); err != nil {
-		return City{}, fmt.Errorf("add city %s: %w", c.Name, err)
+	c := fromWorld(w)
+	var err error
+	if c.zone, err = time.LoadLocation(c.Zone); err != nil {
+		return City{}, fmt.Errorf("city %s: %w", c.Name, err)
+	}
+	c.tabled = true
+	return c, nil
+}
+
+// define adds a city that cityFor found in the table, in the transaction that
+// puts a machine there, so that a machine which is refused leaves no city behind;
+// defined must follow the commit.
+func (s *System) define(ctx context.Context, tx *sqldb.Tx, c City) error {
+	if !c.tabled {
+		return nil
+	}
+	if err := s.store.addCity(ctx, tx, c, s.n.Clock.Now()); err != nil {
+		return fmt.Errorf("add city %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// defined makes a city known that define added. Where that fails it is in the
+// database all the same, and read when it is asked for.
+func (s *System) defined(ctx context.Context, c City) {
+	if _, known := s.city(c.Name); !c.tabled || known {
+		return
 	}
 	if err := s.citiesChanged(ctx); err != nil {
-		return City{}, err
+		s.n.Log.Warn("a new city is not read yet", "city", c.Name, "error", err)
 	}
-	c, ok = s.city(w.Name)
-	if !ok {
-		return City{}, fmt.Errorf("add city %s: it is not there", w.Name)
-	}
-	return c, nil
 }
 
 // city returns a defined city; names are compared as people write them.

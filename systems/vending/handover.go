@@ -190,12 +190,16 @@ func (s *System) Move(ctx context.Context, id, city string, lat, lon *float64) e
 		if err := s.n.Fleet.Move(ctx, tx, realm, id, c.Name); err != nil {
 			return err
 		}
+		if err := s.define(ctx, tx, c); err != nil {
+			return err
+		}
 		_, err = tx.Exec(ctx, placeSQL, id, c.Name, m.Lat, m.Lon, due)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("move machine %.64s: %w", id, err)
 	}
+	s.defined(ctx, c)
 	s.n.Fleet.Changed(ctx, realm, id)
 	s.tonight.forget()
 	return nil

@@ -47,7 +47,7 @@ func (s *System) Import(ctx context.Context, file io.Reader, codes bool, emit fu
 	}
 	defer s.tonight.forget()
 	group := make([]importing, 0, importGroup)
-	unknown := map[string]error{} // cities; each is looked for once
+	cities := map[string]lookedFor{}
 	for {
 		row, err := rows.next()
 		if err == io.EOF {
@@ -57,10 +57,7 @@ func (s *System) Import(ctx context.Context, file io.Reader, codes bool, emit fu
 			return fmt.Errorf("import machines: %w", err)
 		}
 		if row.out.Err == nil {
-			row.out.Err = unknown[row.m.City]
-		}
-		if row.out.Err == nil {
-			if err := s.prepare(ctx, &row, codes, unknown); err != nil {
+			if err := s.prepare(ctx, &row, codes, cities); err != nil {
 				return fmt.Errorf("import machines, line %d: %w", row.out.Line, err)
 			}
 		}
@@ -69,6 +66,7 @@ func (s *System) Import(ctx context.Context, file io.Reader, codes bool, emit fu
 				return err
 			}
 			group = group[:0]
+			clear(cities) // some are defined now
 		}
 	}
 }
@@ -79,33 +77,42 @@ const importGroup = 200
 // importing is a line on its way in.
 type importing struct {
 	m     NewMachine
+	city  City
 	first time.Time // when it is expected
 	token string    // to be stored; "" with a code
 	out   Imported
 }
 
+// lookedFor is what came of looking for a city; once is enough for a group.
+type lookedFor struct {
+	city City
+	err  error // of a machine that is to stand there
+}
+
 // prepare checks a line, finds its city, and makes its secrets: outside of the
 // transaction, which may run twice. What is wrong with the line stands in out.Err.
-func (s *System) prepare(ctx context.Context, row *importing, codes bool, unknown map[string]error) error {
+func (s *System) prepare(ctx context.Context, row *importing, codes bool, cities map[string]lookedFor) error {
 	var b bounds.Check
 	row.m.check(&b)
 	if row.out.Err = b.Err("the machine is not valid"); row.out.Err != nil {
 		return nil
 	}
-	city, err := s.cityFor(ctx, row.m.City)
-	if errs.Is(err, errs.Invalid) {
-		unknown[row.m.City], row.out.Err = err, err
+	found, ok := cities[row.m.City]
+	if !ok {
+		found.city, found.err = s.cityFor(ctx, row.m.City)
+		if found.err != nil && !errs.Is(found.err, errs.Invalid) {
+			return found.err
+		}
+		if found.err == nil && s.foreign(found.city) {
+			found.err = s.elsewhere(found.city)
+		}
+		cities[row.m.City] = found
+	}
+	if row.out.Err = found.err; row.out.Err != nil {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	if s.foreign(city) {
-		row.out.Err = s.elsewhere(city)
-		unknown[row.m.City] = row.out.Err
-		return nil
-	}
-	row.m.City = city.Name
+	city := found.city
+	row.m.City, row.city = city.Name, city
 	row.first = s.firstCall(row.m.ID, city, s.n.Clock.Now())
 	row.out.Status = "enrolled"
 	if codes {
@@ -139,6 +146,11 @@ func (s *System) commitGroup(ctx context.Context, group []importing, emit func(I
 	if err != nil {
 		return fmt.Errorf("import machines, lines %d to %d: %w", group[0].out.Line, group[len(group)-1].out.Line, err)
 	}
+	for i, o := range out {
+		if o.Err == nil {
+			s.defined(ctx, group[i].city)
+		}
+	}
 	for _, o := range out {
 		if o.Err != nil {
 			o.Status, o.Token, o.Code = "invalid", "", ""
@@ -165,7 +177,7 @@ func (s *System) importOne(ctx context.Context, tx *sqldb.Tx, row importing, out
 	case !errs.Is(err, errs.NotFound):
 		return err
 	}
-	if err := s.add(ctx, tx, row.m, row.token, now, row.first); errs.Is(err, errs.Conflict) {
+	if err := s.add(ctx, tx, row.m, row.city, row.token, now, row.first); errs.Is(err, errs.Conflict) {
 		out.Err = err
 		return nil
 	} else if err != nil {

@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,48 @@ func TestImportIsResumable(t *testing.T) {
 			t.Errorf("again: %+v", again)
 		}
 		get[receiptOut](h, 200, "POST", reportsPath, got[12].Token, h.report("r-1")) // still good
+	})
+}
+
+// A machine that is refused leaves no city behind of those that only the table of
+// the world's cities has; one that stands there defines it.
+func TestWhatIsRefusedDefinesNoCity(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := context.Background()
+		cities := func() (names []string) {
+			h.clock.Advance(time.Minute)
+			n, err := h.Tonight(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range n.Cities {
+				names = append(names, c.City)
+			}
+			return names
+		}
+		h.enrol("m-1")
+		if got := h.file("id,city\nm-1,Paris\nb ad,Lima\nm-2,Berlin\nm-2,Tokyo\n", ""); got[2].Status != "conflict" || got[3].Status != "invalid" || got[5].Status != "conflict" {
+			t.Errorf("%+v", got)
+		}
+		problem(t, h.call("POST", machinesPath, boss, map[string]any{"id": "m-1", "city": "Rome"}), 409, "m-1")
+		problem(t, h.call("POST", machinesPath+"/m-9/move", boss, map[string]any{"city": "Madrid"}), 404, "m-9")
+		if list, err := h.TakeOver(ctx, []Handed{{ID: "m-1", City: "Cairo", Enrolled: noon}}); err != nil || list[0].Status != "conflict" {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if got := cities(); !slices.Equal(got, []string{"Berlin"}) {
+			t.Errorf("the cities are %q", got)
+		}
+		if got := h.file("id,city\nm-3,Paris\nm-4,paris\n", ""); got[2].Status != "enrolled" || got[3].Status != "enrolled" {
+			t.Errorf("%+v", got)
+		}
+		get[map[string]any](h, 201, "POST", machinesPath, boss, map[string]any{"id": "m-5", "city": "rome"})
+		get[map[string]any](h, 204, "POST", machinesPath+"/m-5/move", boss, map[string]any{"city": "Madrid"})
+		if list, err := h.TakeOver(ctx, []Handed{{ID: "m-6", City: "Cairo", Enrolled: noon, Credential: strings.Repeat("ab", 32)}}); err != nil || list[0].Status != "taken" {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if got := cities(); !slices.Equal(got, []string{"Berlin", "Cairo", "Madrid", "Paris", "Rome"}) {
+			t.Errorf("the cities are %q", got)
+		}
 	})
 }
 
@@ -492,7 +535,7 @@ func benchmarkList(b *testing.B, h *house) {
 		}
 	}
 	for _, city := range demoCities {
-		if _, err := h.cityFor(ctx, city); err != nil {
+		if _, err := h.SetCity(ctx, city, NewCity{}); err != nil {
 			b.Fatal(err)
 		}
 	}

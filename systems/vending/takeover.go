@@ -59,6 +59,7 @@ func (s *System) TakeOver(ctx context.Context, list []Handed) ([]TakenOver, erro
 		case bad[i] != nil:
 			out[i].Status = "invalid"
 		default:
+			s.defined(ctx, rows[i].city)
 			s.n.Fleet.Changed(ctx, realm, out[i].ID)
 		}
 	}
@@ -181,6 +182,9 @@ func (s *System) takeOne(ctx context.Context, tx *sqldb.Tx, t *taking) error {
 		return errs.New(errs.Conflict, "machine %s stands in %s already", t.ID, have)
 	}
 	if err := s.n.Fleet.Adopt(ctx, tx, cred, replace); err != nil {
+		return err
+	}
+	if err := s.define(ctx, tx, t.city); err != nil {
 		return err
 	}
 	m := NewMachine{ID: t.ID, City: t.city.Name, Lat: t.Lat, Lon: t.Lon, Model: t.Model}

@@ -182,13 +182,14 @@ func (s *System) EnrolOnce(ctx context.Context, m NewMachine, again once.Request
 	var e Enrolled
 	err = s.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
 		e, err = once.Give(ctx, s.n.Once, tx, s.asked(again, "machines", m), func() (Enrolled, error) {
-			return s.placed(Enrolled{ID: m.ID, Token: token, ReportAt: first}, city), s.add(ctx, tx, m, token, now, first)
+			return s.placed(Enrolled{ID: m.ID, Token: token, ReportAt: first}, city), s.add(ctx, tx, m, city, token, now, first)
 		})
 		return err
 	})
 	if err != nil {
 		return Enrolled{}, fmt.Errorf("enrol machine %s: %w", m.ID, err)
 	}
+	s.defined(ctx, city)
 	s.tonight.forget()
 	return e, nil
 }
@@ -203,9 +204,12 @@ func (s *System) placed(e Enrolled, c City) Enrolled {
 	return e
 }
 
-// add writes one machine, to the fleet and to the room.
-func (s *System) add(ctx context.Context, tx *sqldb.Tx, m NewMachine, token string, now, first time.Time) error {
+// add writes one machine that stands in the city c, to the fleet and to the room.
+func (s *System) add(ctx context.Context, tx *sqldb.Tx, m NewMachine, c City, token string, now, first time.Time) error {
 	if err := s.n.Fleet.Enrol(ctx, tx, fleet.Machine{Realm: realm, ID: m.ID, Cohort: m.City}, token); err != nil {
+		return err
+	}
+	if err := s.define(ctx, tx, c); err != nil {
 		return err
 	}
 	return s.store.add(ctx, tx, m, now, first)
