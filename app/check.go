@@ -103,7 +103,7 @@ func facesOnTrial(ctx context.Context, cfg Config) (faces []face.Face, err error
 	}
 	defer os.RemoveAll(dir)
 	trial := Default()
-	trial.Data, trial.Vending = dir, cfg.Vending
+	trial.Data, trial.Files, trial.Vending = dir, cfg.Files, cfg.Vending
 	folder, err := OpenFolder(dir)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"plumb/base/errs"
+	"plumb/systems/files"
 	"plumb/systems/vending"
 )
 
@@ -40,7 +41,18 @@ type Config struct {
 
 	NoSync bool // the lab's broken twin: acknowledges before anything is durable
 
+	CAS     Contents
+	Files   files.Config
 	Vending vending.Config
+}
+
+// Contents says how contents are kept (engines/cas).
+type Contents struct {
+	Plain       bool   // new contents lie bare
+	VerifyOnHit bool   // known content is compared byte for byte
+	Replica     string // a bucket with a copy, from which the scrubber repairs; "": none
+	KeyFile     string // of the key that wraps contents' keys; "": the house's key
+	OldKeyFile  string // of the one before, until `plumb files rekey` is done; "": none
 }
 
 // Clustered says whether several processes may share this house's state.
@@ -78,7 +90,12 @@ func (c *Config) Settings() []Setting {
 		{Key: "log-level", Value: &c.LogLevel, Help: "debug, info, warn or error"},
 		{Key: "log-json", Value: &c.LogJSON, Help: "log as JSON"},
 		{Key: "unsafe-no-sync", Value: &c.NoSync, Hidden: true, Help: "acknowledge before data is durable; only for the proof that this loses data"},
-	}, vendingSettings(&c.Vending)...)
+		{Key: "cas.plain", Value: &c.CAS.Plain, Help: "leave new contents bare instead of sealing them: faster, and readable by whoever gets the disk"},
+		{Key: "cas.verify-on-hit", Value: &c.CAS.VerifyOnHit, Help: "compare known content byte for byte, and not by its SHA-256 only"},
+		{Key: "cas.replica", Value: &c.CAS.Replica, Help: "bucket with a copy of the contents, from which a scrub repairs: dir:PATH or s3://..."},
+		{Key: "cas.key-file", Value: &c.CAS.KeyFile, Help: "file with the key that wraps the contents' keys (default: the house's key)"},
+		{Key: "cas.old-key-file", Value: &c.CAS.OldKeyFile, Help: "file with the key before that one, until plumb files rekey is done"},
+	}, slices.Concat(filesSettings(&c.Files), vendingSettings(&c.Vending))...)
 }
 
 // Default returns the configuration before anybody set anything.
@@ -86,7 +103,7 @@ func Default() Config {
 	return Config{
 		Data: "plumb-data", Listen: "127.0.0.1:8080", MQTT: "127.0.0.1:1883",
 		Drain: 15 * time.Second, LogLevel: "info",
-		Vending: vending.Defaults(),
+		Files: files.Defaults(), Vending: vending.Defaults(),
 	}
 }
 
@@ -177,6 +194,11 @@ func (c Config) valid(given map[string]string) error {
 	}
 	if !c.Clustered() && (c.NATS != "" || c.Bucket != "") {
 		return errs.New(errs.Invalid, "nats and bucket: they go with --sql postgres://...; an embedded house needs neither")
+	}
+	if u, err := url.Parse(c.CAS.Replica); err == nil && u.User != nil {
+		if _, has := u.User.Password(); has {
+			return errs.New(errs.Invalid, "cas.replica: a password does not belong here: see the settings of --bucket")
+		}
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		return errs.New(errs.Invalid, "log-level: want debug, info, warn or error, not %q", c.LogLevel)

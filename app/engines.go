@@ -13,8 +13,10 @@ import (
 	"plumb/engines/accounts"
 	"plumb/engines/bucket"
 	"plumb/engines/bus"
+	"plumb/engines/cas"
 	"plumb/engines/fleet"
 	"plumb/engines/jobs"
+	"plumb/engines/links"
 	"plumb/engines/once"
 	"plumb/engines/sqldb"
 )
@@ -34,6 +36,8 @@ type engines struct {
 	jobs     *jobs.Queue
 	once     *once.Once
 	fleet    *fleet.Fleet
+	links    *links.Links
+	cas      *cas.Store
 
 	closers []func() error // in opening order
 }
@@ -88,7 +92,42 @@ func openEngines(ctx context.Context, cfg Config, folder *Folder, log *slog.Logg
 		return e, fmt.Errorf("open the fleet: %w", err)
 	}
 	e.onClose(e.fleet.Close)
+	if e.links, err = links.Open(ctx, links.Needs{DB: e.db, Clock: e.clock, Passwords: e.accounts}); err != nil {
+		return e, err
+	}
+	if e.cas, err = openContents(ctx, cfg.CAS, folder, key, e); err != nil {
+		return e, fmt.Errorf("open the contents: %w", err)
+	}
+	e.onClose(e.cas.Close)
 	return e, nil
+}
+
+// openContents opens the store of contents in the house's bucket.
+func openContents(ctx context.Context, c Contents, folder *Folder, key []byte, e *engines) (*cas.Store, error) {
+	n := cas.Needs{DB: e.db, Bucket: e.blobs, Key: key, Clock: e.clock, Log: e.log}
+	o := cas.Options{Plain: c.Plain, VerifyOnHit: c.VerifyOnHit}
+	if c.KeyFile != "" {
+		own, err := folder.Key(c.KeyFile)
+		if err != nil {
+			return nil, err
+		}
+		n.Key = own
+	}
+	if c.OldKeyFile != "" {
+		old, err := folder.Key(c.OldKeyFile)
+		if err != nil {
+			return nil, err
+		}
+		n.Old = append(n.Old, old)
+	}
+	if c.Replica != "" {
+		replica, err := bucket.Open(ctx, c.Replica)
+		if err != nil {
+			return nil, fmt.Errorf("open the replica: %w", err)
+		}
+		o.Replica = replica
+	}
+	return cas.Open(ctx, n, o)
 }
 
 func (e *engines) onClose(fn func() error) { e.closers = append(e.closers, fn) }

@@ -11,6 +11,7 @@ import (
 	"plumb/base/errs"
 	"plumb/engines/web"
 	"plumb/face"
+	"plumb/systems/files"
 	"plumb/systems/vending"
 )
 
@@ -24,6 +25,16 @@ type room struct {
 // rooms lists the house, one short stanza a room.
 func rooms() []room {
 	return []room{
+		{"files", func(ctx context.Context, e *engines, shell web.Shell, cfg Config, url string) (face.Face, error) {
+			s, err := files.New(ctx, files.Needs{
+				DB: e.db, CAS: e.cas, Links: e.links, Jobs: e.jobs, Once: e.once, Bus: e.bus, People: e.accounts, Clock: e.clock, Log: e.log, Shell: shell, URL: url,
+			}, cfg.Files)
+			if err != nil {
+				return face.Face{}, err
+			}
+			e.onClose(func() error { s.Close(); return nil })
+			return s.Face(), nil
+		}},
 		{"vending", func(ctx context.Context, e *engines, shell web.Shell, cfg Config, url string) (face.Face, error) {
 			s, err := vending.New(ctx, vending.Needs{
 				DB: e.db, Fleet: e.fleet, Jobs: e.jobs, Once: e.once, Bus: e.bus, Clock: e.clock, Log: e.log, Shell: shell, URL: url,
@@ -97,6 +108,18 @@ func Commands() []*cobra.Command {
 
 // roomCommands joins what the rooms declare.
 func roomCommands() []face.Command { return vending.Commands() }
+
+// filesSettings are the keys of the files room.
+func filesSettings(c *files.Config) []Setting {
+	return []Setting{
+		{Key: "files.quota", Value: &c.Quota, Help: "bytes that a person may keep, versions and bin included (0: no limit)"},
+		{Key: "files.versions", Value: &c.Versions, Help: "how long earlier contents of a file are kept"},
+		{Key: "files.bin", Value: &c.Bin, Help: "how long removed files are kept"},
+		{Key: "files.collect", Value: &c.Collect, Help: "time between two collections of contents that nothing refers to"},
+		{Key: "files.scrub", Value: &c.Scrub, Help: "time between two readings of everything (0: never by itself)"},
+		{Key: "files.trusted", Value: &c.Trusted, Help: "skip storing content that is known: for a store with one owner, because its time tells that it is known"},
+	}
+}
 
 // vendingSettings are the keys of the vending room.
 func vendingSettings(c *vending.Config) []Setting {

@@ -1,12 +1,16 @@
 package app
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"plumb/base/units"
 )
 
 // Flag returns the command-line name: "vending.window" is --vending-window.
@@ -26,6 +30,8 @@ func (s Setting) set(text string) (err error) {
 		*p, err = strconv.ParseBool(text)
 	case *int:
 		*p, err = strconv.Atoi(text)
+	case *int64:
+		*p, err = parseBytes(text)
 	case *float64:
 		*p, err = strconv.ParseFloat(text, 64)
 	case *time.Duration:
@@ -47,6 +53,8 @@ func (s Setting) kind() string {
 		return "whole number"
 	case *float64:
 		return "number"
+	case *int64:
+		return "number of bytes such as 5GB or 10GiB"
 	case *time.Duration:
 		return "duration such as 90s or 60m"
 	}
@@ -58,10 +66,21 @@ func (s Setting) word() string {
 	switch s.Value.(type) {
 	case *int, *float64:
 		return "number"
+	case *int64:
+		return "bytes"
 	case *time.Duration:
 		return "duration"
 	}
 	return "text"
+}
+
+// parseBytes reads a whole number of bytes, with a unit or without.
+func parseBytes(text string) (int64, error) {
+	v, _, err := units.Parse(text)
+	if err == nil && (v != math.Trunc(v) || math.Abs(v) > 1<<53) {
+		err = errors.New("not a whole number of bytes")
+	}
+	return int64(v), err
 }
 
 // text returns the present value for people.
@@ -76,6 +95,8 @@ func (s Setting) text() string {
 		return strconv.FormatBool(*p)
 	case *int:
 		return strconv.Itoa(*p)
+	case *int64:
+		return strconv.FormatInt(*p, 10)
 	case *float64:
 		return strconv.FormatFloat(*p, 'g', -1, 64)
 	case *time.Duration:

@@ -114,7 +114,8 @@ func (a *API) Document() *huma.OpenAPI { return a.huma.OpenAPI() }
 
 // complete fills in what every operation's description has.
 func (a *API) complete(o *Op) {
-	o.info.Method, o.info.Path = o.Method, o.Path
+	// OpenAPI knows no wildcards over several parts of a path.
+	o.info.Method, o.info.Path = o.Method, strings.ReplaceAll(o.Path, "...}", "}")
 	parts := strings.Split(strings.Trim(o.Path, "/"), "/")
 	if o.info.OperationID == "" {
 		o.info.OperationID = strings.ToLower(o.Method) + strings.NewReplacer("{", "", "}", "", "/", "-", ".", "-", "api/v1/", "").Replace("-"+strings.Trim(o.Path, "/"))
@@ -183,19 +184,20 @@ func hasParam(list []*huma.Param, name string) bool {
 }
 
 // adapted is the API with an adapter that mounts one operation behind the gate.
-func (a *API) adapted(o Op) huma.API { return gated{a.huma, a, o.Access} }
+func (a *API) adapted(o Op) huma.API { return gated{a.huma, a, o.Access, o.Path} }
 
 type gated struct {
 	huma.API
 	api    *API
 	access Access
+	path   string // with the mux's wildcards
 }
 
 func (g gated) Adapter() huma.Adapter { return g }
 
 // Handle mounts what huma made of an operation. huma bounds the body itself.
 func (g gated) Handle(op *huma.Operation, handler func(huma.Context)) {
-	g.api.mux.Handle(op.Method+" "+op.Path, g.api.gate.WrapLimit(g.access, -1, func(w http.ResponseWriter, r *http.Request) error {
+	g.api.mux.Handle(op.Method+" "+g.path, g.api.gate.WrapLimit(g.access, -1, func(w http.ResponseWriter, r *http.Request) error {
 		handler(humago.NewContext(op, r, w))
 		return nil
 	}))

@@ -1,0 +1,189 @@
+package files
+
+import (
+	"context"
+	"encoding/base64"
+	"slices"
+	"strings"
+
+	"plumb/base/errs"
+	"plumb/engines/sqldb"
+)
+
+// Bounds of one search.
+const (
+	mostOwners = 1000 // whose trees are looked through: one's own, and of those who share something
+	mostLooked = 2000 // words that are looked at in one call; the cursor goes on from there
+)
+
+// Found is what search found, with what who may do with it.
+type Found struct {
+	Node
+	Rights Rights
+}
+
+// Search returns what who may see by the words of its name: each of the words that were
+// asked for begins one. One's own comes first. A page may be short, or empty, and still
+// have a next one: others' names are looked at before it is known that who may not see
+// them. Errors: Invalid without a word.
+func (s *System) Search(ctx context.Context, who Person, text, cursor string, limit int) ([]Found, string, error) {
+	asked := words(text)
+	if len(asked) == 0 {
+		return nil, "", errs.New(errs.Invalid, "search for a word: letters or digits")
+	}
+	at, err := readSpot(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	// The longest word is the rarest, mostly.
+	slices.SortStableFunc(asked, func(a, b string) int { return len(b) - len(a) })
+	limit = page(limit)
+	var next string
+	list, err := read(ctx, s, "search", func(ctx context.Context, tx *sqldb.Tx) ([]Found, error) {
+		var found []Found
+		looked := 0
+		next = ""
+		owners, err := s.store.openOwners(ctx, tx, who)
+		if err != nil {
+			return nil, err
+		}
+		for _, owner := range after(owners, at.owner) {
+			spot := spot{owner: owner}
+			if owner == at.owner {
+				spot = at
+			}
+			for {
+				hits, err := s.store.hits(ctx, tx, spot, asked[0])
+				if err != nil {
+					return nil, err
+				}
+				for _, h := range hits {
+					looked++
+					spot.word, spot.node = h.word, h.node.ID
+					f, err := s.match(ctx, tx, who, h, asked)
+					if err != nil {
+						return nil, err
+					}
+					if f.Rights >= Read {
+						found = append(found, f)
+					}
+					if len(found) == limit || looked == mostLooked {
+						next = spot.String()
+						return found, nil
+					}
+				}
+				if len(hits) < batch {
+					break
+				}
+			}
+		}
+		return found, nil
+	})
+	return list, next, err
+}
+
+// match says what who may do with a hit: None where other words lack.
+func (s *System) match(ctx context.Context, tx *sqldb.Tx, who Person, h hit, asked []string) (Found, error) {
+	has := words(h.node.Name)
+	// A name with several words that begin alike is found by the first of them.
+	if first := slices.IndexFunc(sorted(has), func(w string) bool { return strings.HasPrefix(w, asked[0]) }); first < 0 || sorted(has)[first] != h.word {
+		return Found{}, nil
+	}
+	for _, a := range asked[1:] {
+		if !slices.ContainsFunc(has, func(w string) bool { return strings.HasPrefix(w, a) }) {
+			return Found{}, nil
+		}
+	}
+	r, err := s.may(ctx, tx, who, h.node)
+	return Found{h.node, r}, err
+}
+
+func sorted(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return list
+}
+
+// after drops the owners that an earlier page is through with.
+func after(owners []string, at string) []string {
+	if i := slices.Index(owners, at); i >= 0 {
+		return owners[i:]
+	}
+	return owners
+}
+
+// openOwners returns whose trees hold something that who may see: who first.
+func (store) openOwners(ctx context.Context, tx *sqldb.Tx, who Person) ([]string, error) {
+	var owners []string
+	if who.ID != "" {
+		owners = append(owners, who.ID)
+	}
+	rows, err := tx.Query(ctx, openOwnersSQL, who.ID, int64(mostOwners))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var owner string
+		if err := rows.Scan(&owner); err != nil {
+			return nil, err
+		}
+		if owner != who.ID {
+			owners = append(owners, owner)
+		}
+	}
+	return owners, rows.Err()
+}
+
+// spot is how far a search is.
+type spot struct{ owner, word, node string }
+
+func (at spot) String() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(at.owner + "\x00" + at.word + "\x00" + at.node))
+}
+
+func readSpot(cursor string) (spot, error) {
+	if cursor == "" {
+		return spot{}, nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	parts := strings.Split(string(text), "\x00")
+	if err != nil || len(parts) != 3 {
+		return spot{}, errs.New(errs.Invalid, "this is no cursor of a search")
+	}
+	return spot{parts[0], parts[1], parts[2]}, nil
+}
+
+// hit is a word and the node in whose name it stands.
+type hit struct {
+	word string
+	node Node
+}
+
+// hits returns the next names of an owner in which a word begins with a prefix.
+func (store) hits(ctx context.Context, tx *sqldb.Tx, at spot, prefix string) (list []hit, err error) {
+	rows, err := tx.Query(ctx, hitsSQL, at.owner, at.word, at.node, prefix, prefix+"\U0010ffff", int64(batch))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var h hit
+		h.node, err = scanNode(func(dest ...any) error { return rows.Scan(append([]any{&h.word}, dest...)...) })
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, h)
+	}
+	return list, rows.Err()
+}
+
+const (
+	openOwnersSQL = `SELECT owner FROM (
+			SELECT n.owner FROM files_shares AS s JOIN files_nodes AS n ON n.id = s.node WHERE s.person = $1
+			UNION
+			SELECT owner FROM files_nodes WHERE public = 1) AS o
+		ORDER BY owner LIMIT $2`
+	hitsSQL = `SELECT w.word, ` + nodeColumns + ` FROM files_words AS w JOIN files_nodes AS n ON n.id = w.node
+		WHERE w.owner = $1 AND (w.word, w.node) > ($2, $3) AND w.word >= $4 AND w.word < $5 ORDER BY w.word, w.node LIMIT $6`
+)
