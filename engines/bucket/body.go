@@ -56,6 +56,38 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// WriteTo hands a source of unknown size that writes by itself to w, without a copy in
+// between.
+func (b *body) WriteTo(w io.Writer) (int64, error) {
+	from, ok := b.r.(io.WriterTo)
+	if !ok || b.want >= 0 {
+		return io.Copy(w, onlyReader{b})
+	}
+	_, err := from.WriteTo(counter{b, w})
+	return b.got, err
+}
+
+// onlyReader hides a body's WriteTo.
+type onlyReader struct{ io.Reader }
+
+// counter holds what is written to the limits of a body.
+type counter struct {
+	b *body
+	w io.Writer
+}
+
+func (c counter) Write(p []byte) (int, error) {
+	if err := c.b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if c.b.got+int64(len(p)) > MaxSize {
+		return 0, errs.New(errs.TooLarge, "object %s: it may have %d bytes", c.b.key, MaxSize)
+	}
+	n, err := c.w.Write(p)
+	c.b.got += int64(n)
+	return n, err
+}
+
 // end returns io.EOF when the source has ended, and why not otherwise.
 func (b *body) end() error {
 	var one [1]byte

@@ -14,6 +14,7 @@ package bucket
 import (
 	"context"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -62,6 +63,13 @@ type Bucket interface {
 
 	// Delete removes the object, durably. One that is not there is no error.
 	Delete(ctx context.Context, key string) error
+}
+
+// Opener is what a bucket in a folder has besides: its objects are files, which stay
+// readable when they are deleted or replaced, and which the system can send by itself.
+type Opener interface {
+	// OpenFile opens an object for reading. The caller closes it. Errors: as Get's.
+	OpenFile(ctx context.Context, key string) (*os.File, error)
 }
 
 // PutOptions changes how Put treats an object that is there already.

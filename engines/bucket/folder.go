@@ -174,24 +174,44 @@ func (f *folder) publish(tmp, path string, opt PutOptions) error {
 	return err
 }
 
-func (f *folder) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+// OpenFile implements Opener.
+func (f *folder) OpenFile(ctx context.Context, key string) (*os.File, error) {
+	file, _, err := f.open(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", key, err)
+	}
+	return file, nil
+}
+
+// open opens an object and returns its size.
+func (f *folder) open(ctx context.Context, key string) (*os.File, int64, error) {
 	if err := CheckKey(key); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("get %s: %w", key, err)
+		return nil, 0, err
 	}
 	file, err := os.Open(f.path(key))
 	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", key, absent(key, err))
+		return nil, 0, absent(key, err)
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = missing(key)
 	}
-	if err == nil {
-		n, err = checkRange(key, off, n, info.Size())
+	if err != nil {
+		file.Close()
+		return nil, 0, err
 	}
+	return file, info.Size(), nil
+}
+
+func (f *folder) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	file, size, err := f.open(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", key, err)
+	}
+	n, err = checkRange(key, off, n, size)
 	if err != nil {
 		file.Close()
 		return nil, fmt.Errorf("get %s: %w", key, err)

@@ -2,107 +2,150 @@ package cas
 
 import (
 	"context"
-	"io"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"sync"
 
+	"plumb/base/clock"
 	"plumb/base/errs"
+	"plumb/base/ids"
+	"plumb/engines/cas/seal"
 	"plumb/engines/sqldb"
 )
 
-// errTodo marks what the first thin path does not have.
-var errTodo = errs.New(errs.Internal, "cas: not there yet")
-
 // Store is one store. It is safe for concurrent use.
 type Store struct {
-	n Needs
-	o Options
+	n      Needs
+	o      Options
+	id     string // of this store's rows in cas_totals
+	ring   *seal.Ring
+	cutter cutter
+	ctx    context.Context // ends what goes on in the background
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	appending chan struct{} // a lock: guards cur, closing and what pack says
+	cur       *pack         // takes chunks; nil for none
+	closing   bool
+	ending    chan struct{} // a place for each pack that is being ended
+
+	looseMu sync.Mutex
+	loose   loose // guarded by looseMu
+
+	buffers sync.Pool
+	keys    keyring
+	files   openFiles
+
+	upMu  sync.Mutex
+	up    []string      // Pendings given up; guarded by upMu
+	knock chan struct{} // wakes the collector
 }
 
-// Open makes the tables.
-func Open(ctx context.Context, n Needs, o Options) (*Store, error) { return &Store{n, o}, nil }
+// cutter finds where chunks end: engines/cas/cdc.
+type cutter interface {
+	Cut(b []byte, eof bool) int
+}
+
+// writers is Options.Writers when it is 0.
+const writers = 3
+
+// Open makes the tables, and the store's own key for cutting when there is none.
+func Open(ctx context.Context, n Needs, o Options) (*Store, error) {
+	s, err := open(ctx, n, o)
+	if err != nil {
+		return nil, fmt.Errorf("open the content store: %w", err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, n Needs, o Options) (*Store, error) {
+	if o.Writers <= 0 {
+		o.Writers = writers
+	}
+	if n.Clock == nil {
+		n.Clock = clock.System{}
+	}
+	if n.Log == nil {
+		n.Log = slog.New(slog.DiscardHandler)
+	}
+	ring, err := seal.NewRing(n.Key, n.Old...)
+	if err != nil {
+		return nil, errs.Wrap(errs.Invalid, err, "the house's key does not fit")
+	}
+	if err := n.DB.Migrate(ctx, "cas", schemaFS); err != nil {
+		return nil, err
+	}
+	s := &Store{n: n, o: o, ring: ring, id: ids.New(n.Clock.Now()),
+		appending: make(chan struct{}, 1), ending: make(chan struct{}, o.Writers), knock: make(chan struct{}, 1)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.files.init(n.Bucket)
+	s.keys.init(ring)
+	if err := s.openCutter(ctx); err != nil {
+		s.cancel()
+		return nil, err
+	}
+	s.work.Add(1)
+	go s.background()
+	return s, nil
+}
+
+// secret returns the store's own key, which is made by whoever comes first.
+func (s *Store) secret(ctx context.Context) ([]byte, error) {
+	fresh := make([]byte, seal.KeySize)
+	rand.Read(fresh)
+	wrapped := s.ring.Wrap(fresh)
+	err := s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, sqlMetaPut, metaChunker, wrapped); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, sqlMetaGet, metaChunker).Scan(&wrapped)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.ring.Unwrap(wrapped)
+}
+
+const metaChunker = "chunker"
+
+func (s *Store) openCutter(ctx context.Context) error {
+	if _, err := s.secret(ctx); err != nil {
+		return fmt.Errorf("read the chunker's key: %w", err)
+	}
+	s.cutter = fixedCuts{}
+	return nil
+}
+
+type fixedCuts struct{}
+
+func (fixedCuts) Cut(b []byte, eof bool) int { return min(len(b), 256<<10) }
 
 // Close waits for what it does in the background, and ends.
-func (s *Store) Close() error { return nil }
-
-// Put reads r to its end and stores what it read, durably, though nothing refers to
-// it until Take. An error of r is returned wrapped.
-func (s *Store) Put(ctx context.Context, r io.Reader, opt PutOptions) (*Pending, error) {
-	return nil, errTodo
+func (s *Store) Close() error {
+	s.appending <- struct{}{}
+	s.closing = true
+	if s.cur != nil {
+		s.ending <- struct{}{}
+		s.closePack(s.cur)
+	}
+	s.unlockPacks()
+	s.nudge()
+	s.stop()
+	s.files.close()
+	return nil
 }
 
-// Take makes one reference to p's content in tx. It may be called again for further
-// references, and tx's fn may run twice. Errors: Conflict when the collector ended p,
-// which happens only to one that is older than a day.
-func (s *Store) Take(ctx context.Context, tx *sqldb.Tx, p *Pending) error { return errTodo }
-
-// Add makes one more reference to content that is there. Errors: NotFound.
-func (s *Store) Add(ctx context.Context, tx *sqldb.Tx, h Hash) error { return errTodo }
-
-// Drop takes one reference away. Errors: NotFound when there is none.
-func (s *Store) Drop(ctx context.Context, tx *sqldb.Tx, h Hash) error { return errTodo }
-
-// Open returns the content. Errors: NotFound.
-func (s *Store) Open(ctx context.Context, h Hash) (*Reader, error) { return nil, errTodo }
-
-// Collect frees what nothing refers to, and rewrites packs with much dead in them,
-// until nothing is left to do or ctx ends. progress may be nil.
-func (s *Store) Collect(ctx context.Context, progress func(Progress)) (CollectResult, error) {
-	return CollectResult{}, errTodo
+// takeBuffer and giveBuffer recycle what holds a chunk on its way.
+func (s *Store) takeBuffer() *buffer {
+	if b, ok := s.buffers.Get().(*buffer); ok {
+		return b
+	}
+	return &buffer{}
 }
 
-// Scrub reads and verifies everything. progress may be nil.
-func (s *Store) Scrub(ctx context.Context, progress func(Progress)) (ScrubResult, error) {
-	return ScrubResult{}, errTodo
+func (s *Store) giveBuffer(b *buffer) {
+	if b != nil && cap(b.b) >= minChunk {
+		s.buffers.Put(b)
+	}
 }
-
-// Rekey wraps all data keys anew with Needs.Key, so that Needs.Old can go.
-func (s *Store) Rekey(ctx context.Context) (packs int64, err error) { return 0, errTodo }
-
-// Stats counts. It is exact and costs a few index look-ups.
-func (s *Store) Stats(ctx context.Context) (Stats, error) { return Stats{}, errTodo }
-
-// Check compares every count with what it counts; nil when all are exact.
-func (s *Store) Check(ctx context.Context) error { return errTodo }
-
-// Pending is content that was put and has no reference yet.
-type Pending struct {
-	hash Hash
-	size int64
-	head []byte
-}
-
-// Hash names the content.
-func (p *Pending) Hash() Hash { return p.hash }
-
-// Size returns the content's bytes.
-func (p *Pending) Size() int64 { return p.size }
-
-// Head returns the first bytes, 512 at most, from which the type can be told.
-func (p *Pending) Head() []byte { return p.head }
-
-// Close gives up what nothing took. It is safe after Take, and more than once.
-func (p *Pending) Close() {}
-
-// Reader reads one blob: io.ReadSeekCloser, io.WriterTo and io.ReaderAt.
-type Reader struct{ size int64 }
-
-// Size returns the blob's bytes.
-func (r *Reader) Size() int64 { return r.size }
-
-// Read implements io.Reader.
-func (r *Reader) Read(p []byte) (int, error) { return 0, errTodo }
-
-// ReadAt implements io.ReaderAt.
-func (r *Reader) ReadAt(p []byte, off int64) (int, error) { return 0, errTodo }
-
-// Seek implements io.Seeker.
-func (r *Reader) Seek(off int64, whence int) (int64, error) { return 0, errTodo }
-
-// WriteTo implements io.WriterTo.
-func (r *Reader) WriteTo(w io.Writer) (int64, error) { return 0, errTodo }
-
-// Close ends the reader.
-func (r *Reader) Close() error { return nil }
-
-// Extents returns where n bytes from off on lie bare in files, in order; false where
-// they are sealed, compressed or not in files.
-func (r *Reader) Extents(off, n int64) ([]Extent, bool) { return nil, false }

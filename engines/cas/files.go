@@ -1,0 +1,172 @@
+package cas
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"plumb/engines/bucket"
+	"plumb/engines/cas/seal"
+)
+
+const (
+	idleFiles = 128  // open files of packs that nobody reads just now
+	keptKeys  = 4096 // opened data keys
+)
+
+// openFiles lends out open files of packs, where the bucket has files. A file has one
+// borrower at a time, since its position is the file's own.
+type openFiles struct {
+	bucket bucket.Bucket
+	opener bucket.Opener // nil where there are none
+
+	mu     sync.Mutex
+	idle   map[string][]*os.File // guarded by mu
+	order  []idleFile            // the longest idle first; may name files that are gone
+	closed bool
+}
+
+type idleFile struct {
+	id   string
+	file *os.File
+}
+
+func (f *openFiles) init(b bucket.Bucket) {
+	f.bucket = b
+	f.opener, _ = b.(bucket.Opener)
+	f.idle = map[string][]*os.File{}
+}
+
+// take returns a pack's file for the caller alone; nil where the bucket has no files.
+func (f *openFiles) take(ctx context.Context, id string) (*os.File, error) {
+	if f.opener == nil {
+		return nil, nil
+	}
+	f.mu.Lock()
+	if l := f.idle[id]; len(l) > 0 {
+		file := l[len(l)-1]
+		f.remove(id, file)
+		f.mu.Unlock()
+		return file, nil
+	}
+	f.mu.Unlock()
+	return f.opener.OpenFile(ctx, packKey(id))
+}
+
+// give takes a file back.
+func (f *openFiles) give(id string, file *os.File) {
+	if file == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		file.Close()
+		return
+	}
+	f.idle[id] = append(f.idle[id], file)
+	f.order = append(f.order, idleFile{id, file})
+	if len(f.order) > idleFiles {
+		f.remove(f.order[0].id, f.order[0].file).Close()
+	}
+}
+
+// remove takes a file out of both lists. The caller holds the lock.
+func (f *openFiles) remove(id string, file *os.File) *os.File {
+	l := f.idle[id]
+	for i := range l {
+		if l[i] == file {
+			l = append(l[:i], l[i+1:]...)
+			break
+		}
+	}
+	if len(l) == 0 {
+		delete(f.idle, id)
+	} else {
+		f.idle[id] = l
+	}
+	for i := range f.order {
+		if f.order[i].file == file {
+			f.order = append(f.order[:i], f.order[i+1:]...)
+			break
+		}
+	}
+	return file
+}
+
+// forget closes the idle files of a pack that is gone, which frees its bytes.
+func (f *openFiles) forget(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.idle[id]) > 0 {
+		f.remove(id, f.idle[id][0]).Close()
+	}
+}
+
+func (f *openFiles) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	for _, o := range f.order {
+		o.file.Close()
+	}
+	f.order, f.idle = nil, map[string][]*os.File{}
+}
+
+// readObject fills b from off on, out of a file that is at hand or the bucket.
+func readObject(ctx context.Context, b bucket.Bucket, file *os.File, id string, p []byte, off int64) error {
+	if file != nil {
+		if n, err := file.ReadAt(p, off); n < len(p) {
+			return fmt.Errorf("read %d bytes of pack %s at %d: %w", len(p), id, off, err)
+		}
+		return nil
+	}
+	r, err := b.Get(ctx, packKey(id), off, int64(len(p)))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if _, err := io.ReadFull(r, p); err != nil {
+		return fmt.Errorf("read %d bytes of pack %s at %d: %w", len(p), id, off, err)
+	}
+	return nil
+}
+
+// keyring keeps the data keys that were opened, by the pack's name.
+type keyring struct {
+	ring *seal.Ring
+	mu   sync.Mutex
+	open map[string]*seal.Sealer // guarded by mu
+}
+
+func (k *keyring) init(r *seal.Ring) { k.ring, k.open = r, map[string]*seal.Sealer{} }
+
+// sealer returns a pack's; nil for one whose chunks lie bare.
+func (k *keyring) sealer(pack string, wrapped []byte) (*seal.Sealer, error) {
+	if len(wrapped) == 0 {
+		return nil, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.open[pack]; s != nil {
+		return s, nil
+	}
+	key, err := k.ring.Unwrap(wrapped)
+	if err != nil {
+		return nil, fmt.Errorf("open the key of pack %s: %w", pack, err)
+	}
+	s, err := seal.NewSealer(key)
+	if err != nil {
+		return nil, err
+	}
+	for other := range k.open {
+		if len(k.open) < keptKeys {
+			break
+		}
+		delete(k.open, other) // any one
+	}
+	k.open[pack] = s
+	return s, nil
+}

@@ -1,0 +1,289 @@
+package cas
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"plumb/base/errs"
+	"plumb/base/ids"
+	"plumb/engines/cas/seal"
+	"plumb/engines/sqldb"
+)
+
+const (
+	smallSize = 128 << 10 // bytes of a blob that is kept in the database first
+	headSize  = 512
+	minChunk  = 64 << 10
+	maxChunk  = 1 << 20
+	wholeCut  = 256 << 10 // PutOptions.Whole cuts longer blobs here
+	window    = 2 << 20   // bytes that a Put of a large blob has in memory
+)
+
+// Pending is content that was put and has no reference yet.
+type Pending struct {
+	store   *Store
+	id      string
+	hash    Hash
+	size    int64
+	head    []byte
+	count   int64 // chunks
+	only    bool  // one chunk
+	trusted bool
+	small   *smallChunk
+	packs   []*pack // in which its chunks lie
+	gone    atomic.Bool
+}
+
+// smallChunk is a small blob, sealed for its place in a loose pack.
+type smallChunk struct {
+	pack  string
+	off   int64
+	codec int64
+	data  []byte
+}
+
+// Hash names the content.
+func (p *Pending) Hash() Hash { return p.hash }
+
+// Size returns the content's bytes.
+func (p *Pending) Size() int64 { return p.size }
+
+// Head returns the first bytes, 512 at most, from which the type can be told.
+func (p *Pending) Head() []byte { return p.head }
+
+// Lane is the key under which a transaction with Take is best committed
+// (sqldb.DB.BatchBy): those who put the same bytes then wait in line, and not for each
+// other's locks.
+func (p *Pending) Lane() string { return p.hash.Lane() }
+
+// Lane is like Pending.Lane, for Add and Drop.
+func (h Hash) Lane() string { return "cas " + string("0123456789abcdef"[h[0]>>4]) }
+
+// Close gives up what nothing took. It is safe after Take, and more than once.
+func (p *Pending) Close() {
+	if p.small == nil && !p.gone.Swap(true) {
+		p.store.giveUp(p.id)
+	}
+}
+
+func (p *Pending) parts() int64 {
+	if p.small != nil || p.only {
+		return 0
+	}
+	return p.count
+}
+
+// Put reads r to its end and stores what it read, durably, though nothing refers to
+// it until Take. An error of r is returned wrapped.
+func (s *Store) Put(ctx context.Context, r io.Reader, opt PutOptions) (*Pending, error) {
+	p := &Pending{store: s, id: ids.New(s.n.Clock.Now()), trusted: opt.Trusted}
+	if opt.Limit <= 0 || opt.Limit > MaxSize {
+		opt.Limit = MaxSize
+	}
+	err := s.put(ctx, r, opt, p)
+	if err != nil {
+		p.gone.Store(true)
+		if len(p.packs) > 0 {
+			s.giveUp(p.id)
+		}
+		return nil, fmt.Errorf("put content: %w", err)
+	}
+	return p, nil
+}
+
+var smallBuffers = sync.Pool{New: func() any { return new([smallSize + 1]byte) }}
+
+func (s *Store) put(ctx context.Context, r io.Reader, opt PutOptions, p *Pending) error {
+	buf := smallBuffers.Get().(*[smallSize + 1]byte)
+	defer smallBuffers.Put(buf)
+	n, err := readFull(ctx, r, buf[:])
+	if err != nil && err != io.EOF {
+		return err
+	}
+	p.head = append(p.head, buf[:min(n, headSize)]...)
+	if int64(n) > opt.Limit {
+		return errTooLarge(opt.Limit)
+	}
+	if n <= smallSize {
+		return s.putSmall(ctx, buf[:n], p)
+	}
+	if err := s.putLarge(ctx, buf[:n], r, opt, p); err != nil {
+		return err
+	}
+	return p.wait(ctx)
+}
+
+func errTooLarge(limit int64) error {
+	return errs.New(errs.TooLarge, "the content has more than %d bytes", limit)
+}
+
+// readFull fills b; io.EOF says that r ended, before b was full or just then.
+func readFull(ctx context.Context, r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		m, err := r.Read(b[n:])
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// putSmall seals the content and keeps it in memory: Take writes it.
+func (s *Store) putSmall(ctx context.Context, plain []byte, p *Pending) error {
+	p.hash = sha256.Sum256(plain)
+	p.size, p.count, p.only = int64(len(plain)), 1, true
+	l, off, err := s.looseSlot(ctx)
+	if err != nil {
+		return err
+	}
+	packed, codec := s.squeeze(plain, p.head)
+	defer s.giveBuffer(packed)
+	if packed != nil {
+		plain = packed.b
+	}
+	data := make([]byte, 0, seal.SealedSize(len(plain))+1)
+	p.small = &smallChunk{pack: l.id, off: off, codec: codec, data: sealInto(data, l.sealer, plain, uint64(off), p.hash)}
+	return nil
+}
+
+// loose is the pack that a store's small blobs get their places and their key from.
+type loose struct {
+	id     string
+	sealer *seal.Sealer
+	made   time.Time
+	next   int64
+}
+
+// looseSlot returns a place that nobody had before.
+func (s *Store) looseSlot(ctx context.Context) (loose, int64, error) {
+	s.looseMu.Lock()
+	defer s.looseMu.Unlock()
+	now := s.n.Clock.Now()
+	if s.loose.id == "" || now.Sub(s.loose.made) >= packAge || s.loose.next >= 1<<20 {
+		wrapped, sealer, err := s.newKey()
+		if err != nil {
+			return loose{}, 0, err
+		}
+		l := loose{id: ids.New(now), sealer: sealer, made: now}
+		err = s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := tx.Exec(ctx, sqlPackNew, l.id, "loose", "stored", wrapped, now.Add(packAge+lease).UnixMicro())
+			return err
+		})
+		if err != nil {
+			return loose{}, 0, fmt.Errorf("begin a pack in the database: %w", err)
+		}
+		s.loose = l
+	}
+	s.loose.next++
+	return s.loose, s.loose.next, nil
+}
+
+var windows = sync.Pool{New: func() any { return new([window]byte) }}
+
+// putLarge cuts what comes into chunks and appends them to packs as they come.
+func (s *Store) putLarge(ctx context.Context, first []byte, r io.Reader, opt PutOptions, p *Pending) error {
+	win := windows.Get().(*[window]byte)
+	defer windows.Put(win)
+	cut := s.cutter.Cut
+	if opt.Whole {
+		cut = wholeCuts()
+	}
+	whole := sha256.New()
+	lo, hi, eof := 0, copy(win[:], first), false
+	for !eof || lo < hi {
+		// Cut needs maxChunk bytes at most; more are read at once, so that little is moved.
+		if !eof && hi-lo < maxChunk {
+			hi = copy(win[:], win[lo:hi])
+			lo = 0
+			n, err := readFull(ctx, r, win[hi:])
+			hi += n
+			if eof = err == io.EOF; err != nil && !eof {
+				return err
+			}
+			if p.size+int64(hi) > opt.Limit {
+				return errTooLarge(opt.Limit)
+			}
+		}
+		n := cut(win[lo:hi], eof)
+		if n == 0 {
+			return errors.New("the chunker found no end")
+		}
+		if err := s.putChunk(ctx, win[lo:lo+n], whole, eof && lo+n == hi, p); err != nil {
+			return err
+		}
+		lo += n
+	}
+	return nil
+}
+
+// wholeCuts keeps content of up to maxChunk in one chunk, and cuts longer at fixed lengths.
+func wholeCuts() func([]byte, bool) int {
+	first := true
+	return func(b []byte, eof bool) int {
+		if first && eof && len(b) <= maxChunk {
+			return len(b)
+		}
+		first = false
+		return min(len(b), wholeCut)
+	}
+}
+
+// putChunk hashes and appends the next chunk, the last one of the blob or not.
+func (s *Store) putChunk(ctx context.Context, plain []byte, whole hash.Hash, last bool, p *Pending) error {
+	e := entry{blob: p, chunk: sha256.Sum256(plain), size: int64(len(plain)), end: p.size + int64(len(plain))}
+	p.size = e.end
+	p.count++
+	e.only = last && p.count == 1
+	switch {
+	case e.only:
+		p.hash, p.only = e.chunk, true
+	default:
+		whole.Write(plain)
+		if last {
+			whole.Sum(p.hash[:0])
+		}
+	}
+	packed, codec := s.squeeze(plain, p.head)
+	defer s.giveBuffer(packed)
+	if packed != nil {
+		plain, e.codec = packed.b, codec
+	}
+	in, err := s.append(ctx, e, plain)
+	if err != nil {
+		return err
+	}
+	if n := len(p.packs); n == 0 || p.packs[n-1] != in {
+		p.packs = append(p.packs, in)
+	}
+	return nil
+}
+
+// wait ends the pack that is still open and waits until all of p's are durable.
+func (p *Pending) wait(ctx context.Context) error {
+	if err := p.store.want(ctx, p.packs[len(p.packs)-1]); err != nil {
+		return err
+	}
+	for _, in := range p.packs {
+		select {
+		case <-in.done:
+			if in.err != nil {
+				return in.err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	p.packs = p.packs[:1] // only that there were some matters from here on
+	return nil
+}

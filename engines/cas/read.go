@@ -1,0 +1,460 @@
+package cas
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"sync"
+
+	"plumb/base/errs"
+	"plumb/engines/cas/seal"
+	"plumb/engines/sqldb"
+)
+
+const (
+	readStep = 4 * seal.FrameSize // bytes of a chunk that are read at once
+	pageRows = 256                // parts that are looked up at once
+)
+
+// place is where one chunk lies, as a blob's part.
+type place struct {
+	from, end   int64 // in the blob
+	chunk       Hash
+	pack        string
+	off, stored int64
+	size        int64
+	codec       int64
+	loose       bool
+	key         []byte // wrapped
+}
+
+// Reader reads one blob: io.ReadSeekCloser, io.WriterTo and io.ReaderAt. ReadAt may be
+// called by several goroutines at once, the rest by one at a time.
+type Reader struct {
+	s     *Store
+	ctx   context.Context
+	hash  Hash
+	id    string
+	size  int64
+	parts int64
+
+	mu   sync.Mutex
+	page []place // guarded by mu; never changed in place
+
+	pos int64
+	src *source // of Read and WriteTo; made by the first, ended by Close
+}
+
+// Open returns the content. Errors: NotFound.
+func (s *Store) Open(ctx context.Context, h Hash) (*Reader, error) {
+	r := &Reader{s: s, ctx: ctx, hash: h}
+	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		err := tx.QueryRow(ctx, sqlBlobGet, h[:]).Scan(&r.id, &r.size, &r.parts)
+		if errors.Is(err, sqldb.ErrNoRows) {
+			return absent(h)
+		}
+		if err == nil {
+			r.page, err = r.look(ctx, tx, 0)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open blob %s: %w", h, err)
+	}
+	return r, nil
+}
+
+// look returns where the parts from off on lie, a page of them.
+func (r *Reader) look(ctx context.Context, tx *sqldb.Tx, off int64) ([]place, error) {
+	if r.parts == 0 {
+		p, err := chunkPlace(ctx, tx, r.hash)
+		if err != nil {
+			return nil, err
+		}
+		p.end = r.size
+		return []place{p}, nil
+	}
+	rows, err := tx.Query(ctx, sqlChunkPage, r.id, off, int64(pageRows))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var page []place
+	for rows.Next() {
+		var p place
+		var id []byte
+		var kind string
+		if err := rows.Scan(&p.end, &id, &p.pack, &p.off, &p.stored, &p.size, &p.codec, &kind, &p.key); err != nil {
+			return nil, err
+		}
+		p.chunk, p.loose, p.from = Hash(id), kind == "loose", p.end-p.size
+		page = append(page, p)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for i, p := range page {
+		if i > 0 && p.from != page[i-1].end || p.from > off && i == 0 {
+			return nil, fmt.Errorf("the parts of blob %s have a gap at %d", r.hash, p.from)
+		}
+	}
+	return page, nil
+}
+
+// chunkPlace looks one chunk up.
+func chunkPlace(ctx context.Context, tx *sqldb.Tx, id Hash) (place, error) {
+	p := place{chunk: id}
+	var kind string
+	err := tx.QueryRow(ctx, sqlChunkGet, id[:]).Scan(&p.pack, &p.off, &p.stored, &p.size, &p.codec, &kind, &p.key)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return p, errs.New(errs.NotFound, "there is no chunk %s any more", id)
+	}
+	p.loose = kind == "loose"
+	return p, err
+}
+
+// Size returns the blob's bytes.
+func (r *Reader) Size() int64 { return r.size }
+
+// part returns the place that holds the byte at off.
+func (r *Reader) part(off int64) (place, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p, ok := find(r.page, off); ok {
+		return p, nil
+	}
+	var page []place
+	err := r.s.n.DB.Read(r.ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+		page, err = r.look(ctx, tx, off)
+		return err
+	})
+	if err != nil {
+		return place{}, fmt.Errorf("find the parts of blob %s: %w", r.hash, err)
+	}
+	r.page = page
+	p, ok := find(page, off)
+	if !ok {
+		// Its last reference went, and the collector came by.
+		return place{}, errs.New(errs.NotFound, "content %s is gone", r.hash)
+	}
+	return p, nil
+}
+
+func find(page []place, off int64) (place, bool) {
+	lo, hi := 0, len(page)
+	for lo < hi {
+		if mid := (lo + hi) / 2; page[mid].end <= off {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo == len(page) || page[lo].from > off {
+		return place{}, false
+	}
+	return page[lo], true
+}
+
+// Read implements io.Reader.
+func (r *Reader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	b, err := r.at(r.source(), r.pos, int64(len(p)), readStep)
+	if err != nil {
+		return 0, err
+	}
+	n := copy(p, b)
+	r.pos += int64(n)
+	return n, nil
+}
+
+// ReadAt implements io.ReaderAt.
+func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
+	if off < 0 {
+		return 0, errs.New(errs.Invalid, "there is nothing before the beginning")
+	}
+	src := newSource(r.s)
+	defer src.end()
+	for n < len(p) {
+		b, err := r.at(src, off+int64(n), int64(len(p)-n), 0)
+		if err != nil {
+			return n, err
+		}
+		n += copy(p[n:], b)
+	}
+	return n, nil
+}
+
+// Seek implements io.Seeker.
+func (r *Reader) Seek(off int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		off += r.pos
+	case io.SeekEnd:
+		off += r.size
+	}
+	if off < 0 {
+		return 0, errs.New(errs.Invalid, "there is nothing before the beginning")
+	}
+	r.pos = off
+	return off, nil
+}
+
+// WriteTo implements io.WriterTo.
+func (r *Reader) WriteTo(w io.Writer) (int64, error) {
+	start := r.pos
+	for {
+		b, err := r.at(r.source(), r.pos, readStep, 0)
+		if err == io.EOF {
+			return r.pos - start, nil
+		}
+		if err != nil {
+			return r.pos - start, err
+		}
+		n, err := w.Write(b)
+		r.pos += int64(n)
+		if err != nil {
+			return r.pos - start, err
+		}
+	}
+}
+
+// Close ends the reader.
+func (r *Reader) Close() error {
+	if r.src != nil {
+		r.src.end()
+		r.src = nil
+	}
+	return nil
+}
+
+func (r *Reader) source() *source {
+	if r.src == nil {
+		r.src = newSource(r.s)
+	}
+	return r.src
+}
+
+// at returns some bytes from off on, n at most; they are good until src is used again.
+func (r *Reader) at(src *source, off, n, ahead int64) ([]byte, error) {
+	if off >= r.size {
+		return nil, io.EOF
+	}
+	p, err := r.part(off)
+	for try := 0; err == nil; try++ {
+		var b []byte
+		b, err = src.read(r.ctx, p, off-p.from, n, ahead)
+		if err == nil {
+			return b, nil
+		}
+		if try == 3 || !errs.Is(err, errs.NotFound) {
+			break
+		}
+		// The collector moved it meanwhile.
+		r.mu.Lock()
+		r.page = nil
+		r.mu.Unlock()
+		p, err = r.part(off)
+	}
+	return nil, fmt.Errorf("read blob %s at %d: %w", r.hash, off, err)
+}
+
+// source reads chunks, for one goroutine. It keeps what it read last.
+type source struct {
+	s    *Store
+	file *os.File // of the pack named pack; nil where there is none
+	pack string
+
+	raw, plain []byte
+	have       Hash // the chunk whose content from byte from on is in view
+	from       int64
+	view       []byte // of raw, plain or data; nil: none
+	loose      Hash   // the chunk whose stored bytes are in data
+	data       []byte // nil: none
+
+	// Bare chunks have no tags: those that are read from beginning to end are held
+	// to their hash.
+	sum    hash.Hash
+	summed Hash
+	next   int64
+}
+
+var sources = sync.Pool{New: func() any { return &source{sum: sha256.New()} }}
+
+func newSource(s *Store) *source {
+	src := sources.Get().(*source)
+	src.s = s
+	return src
+}
+
+// end gives back what the source holds.
+func (src *source) end() {
+	src.s.files.give(src.pack, src.file)
+	src.s, src.file, src.pack, src.view, src.data, src.next = nil, nil, "", nil, nil, 0
+	sources.Put(src)
+}
+
+// read returns up to n bytes of a chunk from off on, verified. It reads ahead bytes if
+// those are more, and keeps them.
+func (src *source) read(ctx context.Context, p place, off, n, ahead int64) ([]byte, error) {
+	n = min(n, p.size-off)
+	if src.have == p.chunk && off >= src.from && off < src.from+int64(len(src.view)) {
+		b := src.view[off-src.from:]
+		return b[:min(n, int64(len(b)))], nil
+	}
+	src.view = nil
+	sealer, err := src.s.keys.sealer(p.pack, p.key)
+	if err != nil {
+		return nil, err
+	}
+	if p.codec != codecNone {
+		if err := src.readWhole(ctx, p, sealer); err != nil {
+			return nil, err
+		}
+		return src.view[off:][:n], nil
+	}
+	m := min(max(n, ahead), p.size-off, readStep-off%seal.FrameSize)
+	if sealer == nil {
+		b, err := src.stored(ctx, p, off, m)
+		if err == nil {
+			err = src.check(p, off, b)
+		}
+		if err != nil {
+			return nil, err
+		}
+		src.have, src.from, src.view = p.chunk, off, b
+		return b[:min(n, m)], nil
+	}
+	at := seal.Frames(int(off), int(m), int(p.size))
+	b, err := src.stored(ctx, p, int64(at.Off), int64(at.Len))
+	if err != nil {
+		return nil, err
+	}
+	src.plain, err = sealer.OpenFrames(src.plain[:0], b, uint64(p.off), p.chunk[:], at.First, int(p.size))
+	if err != nil {
+		return nil, badBytes(p, err)
+	}
+	src.have, src.from, src.view = p.chunk, off-int64(at.Skip), src.plain
+	return src.plain[at.Skip:][:min(n, m)], nil
+}
+
+// readWhole reads a chunk to its end and unpacks it.
+func (src *source) readWhole(ctx context.Context, p place, sealer *seal.Sealer) error {
+	src.view = nil
+	b, err := src.stored(ctx, p, 0, p.stored)
+	if err != nil {
+		return err
+	}
+	if sealer != nil {
+		if src.plain, err = sealer.Open(src.plain[:0], b, uint64(p.off), p.chunk[:]); err != nil {
+			return badBytes(p, err)
+		}
+		b = src.plain
+	}
+	if p.codec == codecNone {
+		src.plain = append(src.plain[:0], b[:p.size]...)
+	} else {
+		// raw is free again once it was opened, and not before.
+		out := src.plain
+		if sealer != nil {
+			out = src.raw
+		}
+		out, err = expand(out, b, p.size)
+		if err != nil {
+			return badBytes(p, err)
+		}
+		if sealer != nil {
+			src.raw, src.plain = src.plain, out
+		} else {
+			src.plain = out
+		}
+	}
+	if sealer == nil && Hash(sha256.Sum256(src.plain)) != p.chunk {
+		return badBytes(p, errors.New("its hash is another"))
+	}
+	src.have, src.from, src.view = p.chunk, 0, src.plain
+	return nil
+}
+
+// stored returns n bytes of a chunk as it lies, from off on.
+func (src *source) stored(ctx context.Context, p place, off, n int64) ([]byte, error) {
+	if p.loose {
+		return src.storedLoose(ctx, p, off, n)
+	}
+	if src.pack != p.pack {
+		src.s.files.give(src.pack, src.file)
+		src.pack, src.file = "", nil
+		file, err := src.s.files.take(ctx, p.pack)
+		if err != nil {
+			return nil, err
+		}
+		src.pack, src.file = p.pack, file
+	}
+	if int64(cap(src.raw)) < n {
+		src.raw = make([]byte, n)
+	}
+	src.raw = src.raw[:n]
+	err := readObject(ctx, src.s.n.Bucket, src.file, p.pack, src.raw, p.off+off)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errs.Is(err, errs.Invalid) {
+		err = badBytes(p, err)
+	}
+	return src.raw, err
+}
+
+func (src *source) storedLoose(ctx context.Context, p place, off, n int64) ([]byte, error) {
+	if src.data == nil || src.loose != p.chunk {
+		err := src.s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			return tx.QueryRow(ctx, sqlLooseGet, p.pack, p.off).Scan(&src.data)
+		})
+		if errors.Is(err, sqldb.ErrNoRows) {
+			src.data = nil
+			return nil, errs.New(errs.NotFound, "chunk %s is no longer in pack %s", p.chunk, p.pack)
+		}
+		if err != nil {
+			return nil, err
+		}
+		src.loose = p.chunk
+	}
+	if off+n > int64(len(src.data)) {
+		return nil, badBytes(p, fmt.Errorf("it has %d bytes, not %d", len(src.data), p.stored))
+	}
+	return src.data[off : off+n], nil
+}
+
+// check holds bare bytes to the chunk's hash, when it is read from its beginning on
+// and ends here.
+func (src *source) check(p place, off int64, b []byte) error {
+	if off == 0 {
+		src.sum.Reset()
+		src.summed, src.next = p.chunk, 0
+	}
+	if src.summed != p.chunk || src.next != off {
+		src.next = -1
+		return nil
+	}
+	src.sum.Write(b)
+	src.next += int64(len(b))
+	if src.next < p.size {
+		return nil
+	}
+	src.next = -1
+	var got Hash
+	if src.sum.Sum(got[:0]); got != p.chunk {
+		return badBytes(p, errors.New("its hash is another"))
+	}
+	return nil
+}
+
+// badBytes names the place of damage.
+func badBytes(p place, err error) error {
+	return errs.Wrap(errs.Internal, err, "chunk %s is damaged where it lies: pack %s, offset %d", p.chunk, p.pack, p.off)
+}
+
+// Extents returns where n bytes from off on lie bare in files, in order; false where
+// they are sealed, compressed or not in files.
+func (r *Reader) Extents(off, n int64) ([]Extent, bool) { return nil, false }
