@@ -49,7 +49,7 @@ func (f *Fleet) ByCertificate(ctx context.Context, cert *x509.Certificate) (Mach
 		return tx.QueryRow(ctx, byIDSQL, m.Realm, m.ID).Scan(&m.Cohort)
 	})
 	if err == sqldb.ErrNoRows {
-		return Machine{}, errs.New(errs.Unknown, "no machine %.64s is enrolled", m.ID)
+		return Machine{}, errs.New(errs.Unknown, "machine %.64s is not in good standing: it is not enrolled here, or it was revoked", m.ID)
 	}
 	if err != nil {
 		return Machine{}, fmt.Errorf("look up a machine's certificate: %w", err)

@@ -49,7 +49,7 @@ func (f *Fleet) ByToken(ctx context.Context, token string) (Machine, error) {
 			return tx.QueryRow(ctx, byTokenSQL, key).Scan(&m.Realm, &m.ID, &m.Cohort)
 		})
 		if err == sqldb.ErrNoRows {
-			return Machine{}, errs.New(errs.Unknown, "no machine has this token")
+			return Machine{}, errs.New(errs.Unknown, "no machine in good standing has this token")
 		}
 		if err != nil {
 			return Machine{}, fmt.Errorf("look up a machine's token: %w", err)

@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -91,6 +93,34 @@ func (p *process) revoke(id string, revoked bool) error {
 		p.Changed(ctx, "test", id)
 	}
 	return err
+}
+
+// A machine that was revoked is refused by its certificate as by its token, and as
+// one that never was, in words that are true of both.
+func TestARevokedMachineIsRefusedInTrueWords(t *testing.T) {
+	each(t, func(t *testing.T, p *process) {
+		token := p.enrol("m-1")
+		cert := func(id string) error {
+			_, err := p.ByCertificate(ctx, &x509.Certificate{Subject: pkix.Name{CommonName: id, OrganizationalUnit: []string{"test"}}})
+			return err
+		}
+		if err := cert("m-1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.revoke("m-1", true); err != nil {
+			t.Fatal(err)
+		}
+		_, byToken := p.ByToken(ctx, token)
+		revoked, never := cert("m-1"), cert("m-2")
+		for _, err := range []error{byToken, revoked, never} {
+			if text := errs.Message(err); !errs.Is(err, errs.Unknown) || !strings.Contains(text, "in good standing") {
+				t.Error(err)
+			}
+		}
+		if strings.ReplaceAll(errs.Message(revoked), "m-1", "m-2") != errs.Message(never) {
+			t.Errorf("%v, but %v", revoked, never)
+		}
+	})
 }
 
 func TestTokensAreKnownAndNotKept(t *testing.T) {
