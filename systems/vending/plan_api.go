@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -26,11 +27,25 @@ type planOut struct {
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
 	Problem    string     `json:"problem,omitempty"`
 	Outcome
-	Routes []Route `json:"routes,omitempty"`
+	Routes []Route `json:"routes,omitzero"`
 }
 
+// out writes a plan without its parts, as lists have it.
 func (p Plan) out() planOut {
+	p.Routes, p.LeftOut, p.Metres = nil, nil, math.Round(p.Metres)
 	return planOut{p.City, p.Zone, p.Date.String(), p.Revision, p.State, p.Because, p.Asked, optional(p.Started), optional(p.Finished), p.Problem, p.Outcome, p.Routes}
+}
+
+// whole writes a plan with its routes and what was left out: lists that are empty
+// rather than not there, and metres without decimals.
+func (p Plan) whole() planOut {
+	o := p.out()
+	o.Routes, o.LeftOut = append([]Route{}, p.Routes...), append([]Visit{}, p.LeftOut...)
+	for i := range o.Routes {
+		r := &o.Routes[i]
+		r.Metres, r.Load = math.Round(r.Metres), append([]SKULoad{}, r.Load...)
+	}
+	return o
 }
 
 type postPlanIn struct {
@@ -57,9 +72,9 @@ func (s *System) postPlan(ctx context.Context, in *postPlanIn) (*planned, error)
 		return nil, err
 	}
 	if made {
-		return &planned{202, p.out()}, nil
+		return &planned{202, p.whole()}, nil
 	}
-	return &planned{200, p.out()}, nil
+	return &planned{200, p.whole()}, nil
 }
 
 // dateIn reads a date of a request.
@@ -87,7 +102,7 @@ func (s *System) getPlan(ctx context.Context, in *onePlanIn) (*answer[planOut], 
 	if err != nil {
 		return nil, err
 	}
-	return &answer[planOut]{p.out()}, nil
+	return &answer[planOut]{p.whole()}, nil
 }
 
 type plansIn struct {
@@ -106,7 +121,6 @@ func (s *System) getPlans(ctx context.Context, in *plansIn) (*answer[plansOut], 
 	}
 	out := plansOut{Plans: make([]planOut, len(list))}
 	for i, p := range list {
-		p.LeftOut = nil
 		out.Plans[i] = p.out()
 	}
 	return &answer[plansOut]{out}, nil
@@ -123,7 +137,7 @@ func (s *System) export(w io.Writer, form string, p Plan) error {
 	}
 	var routes []sheets.Route
 	for _, r := range p.Routes {
-		out := sheets.Route{Team: r.Kind, Vehicle: r.Vehicle, Metres: r.Metres}
+		out := sheets.Route{Team: r.Kind, Vehicle: r.Vehicle, Metres: math.Round(r.Metres)}
 		for _, v := range r.Stops {
 			stop := sheets.Stop{Machine: v.Machine, Items: v.Items, Why: v.Why}
 			if v.Lat != nil && v.Lon != nil {

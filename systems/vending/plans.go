@@ -39,7 +39,7 @@ type Outcome struct {
 	Vehicles   int     `json:"vehicles"`
 	Items      int64   `json:"items"`
 	Metres     float64 `json:"metres"`
-	LeftOut    []Visit `json:"left_out"` // the most urgent first; 500 at most
+	LeftOut    []Visit `json:"left_out,omitzero"` // the most urgent first; 500 at most; nil in lists
 }
 
 // Route is one vehicle's day.

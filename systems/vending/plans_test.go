@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -206,6 +207,33 @@ func TestPlansOverHTTP(t *testing.T) {
 		problem(t, h.call("GET", plansPath+"/Berlin/x/routes.csv", boss, nil), 422, "")
 		if w := h.call("POST", plansPath, "", ask); w.Code != http.StatusUnauthorized {
 			t.Errorf("a stranger's plan: %d", w.Code)
+		}
+	}, hasty)
+}
+
+// Lists of a plan are there when they are empty, and metres have no decimals.
+func TestPlansAsJSON(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		for i, token := range h.stand(3, 0) {
+			h.clock.Advance(time.Second)
+			h.tell(token, fmt.Sprint("jam-", i), 0, map[string]any{"code": "coin_jam"})
+		}
+		ask := map[string]any{"city": "Berlin", "date": "2026-03-04"}
+		if text := h.call("POST", plansPath, boss, ask).Body.String(); !strings.Contains(text, `"left_out":[]`) || !strings.Contains(text, `"routes":[]`) {
+			t.Errorf("queued: %s", text)
+		}
+		h.work()
+		text := h.call("GET", plansPath+"/Berlin/2026-03-04", boss, nil).Body.String()
+		geo := h.call("GET", plansPath+"/Berlin/2026-03-04/routes.geojson", boss, nil).Body.String()
+		list := h.call("GET", plansPath, boss, nil).Body.String()
+		if !strings.Contains(text, `"kind":"repair"`) || !strings.Contains(text, `"load":[]`) || strings.Contains(text+list, "null") {
+			t.Errorf("%s\n%s", text, list)
+		}
+		if strings.Contains(list, "left_out") || strings.Contains(list, `"routes"`) {
+			t.Errorf("a list holds parts of plans: %s", list)
+		}
+		if decimals := regexp.MustCompile(`"metres":\d+[.e]`).FindAllString(text+list+geo, -1); decimals != nil || !strings.Contains(geo, `"metres":`) {
+			t.Errorf("%q", decimals)
 		}
 	}, hasty)
 }
