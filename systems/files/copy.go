@@ -230,5 +230,3 @@ func (s *System) Instant(ctx context.Context, who Person, path string, hash cas.
 	}
 	return m.Node, m.Created, err
 }
-
-

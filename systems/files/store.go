@@ -15,11 +15,11 @@ const nodeColumns = `n.id, n.owner, n.parent, n.name, n.folder, n.hash, n.size, 
 	EXISTS (SELECT 1 FROM files_blocked AS b WHERE n.folder = 0 AND b.hash = n.hash)`
 
 const (
-	byIDSQL    = `SELECT ` + nodeColumns + ` FROM files_nodes AS n WHERE n.id = $1`
-	childSQL   = `SELECT ` + nodeColumns + ` FROM files_nodes AS n WHERE n.owner = $1 AND n.parent = $2 AND n.name = $3 AND n.bin_at = 0 AND n.gone = 0`
-	listSQL    = `SELECT ` + nodeColumns + ` FROM files_nodes AS n WHERE n.owner = $1 AND n.parent = $2 AND n.name > $3 AND n.bin_at = 0 AND n.gone = 0 ORDER BY n.name LIMIT $4`
-	belowSQL   = `SELECT ` + nodeColumns + ` FROM files_nodes AS n WHERE n.parent = $1 ORDER BY n.id LIMIT $2`
-	insertSQL  = `INSERT INTO files_nodes (id, owner, parent, name, folder, hash, size, type, modified, made, n, public, bin_at, gone)
+	byIDSQL   = `SELECT ` + nodeColumns + ` FROM files_nodes AS n WHERE n.id = $1`
+	childSQL  = `SELECT ` + nodeColumns + ` FROM files_nodes AS n WHERE n.owner = $1 AND n.parent = $2 AND n.name = $3 AND n.bin_at = 0 AND n.gone = 0`
+	listSQL   = `SELECT ` + nodeColumns + ` FROM files_nodes AS n WHERE n.owner = $1 AND n.parent = $2 AND n.name > $3 AND n.bin_at = 0 AND n.gone = 0 ORDER BY n.name LIMIT $4`
+	belowSQL  = `SELECT ` + nodeColumns + ` FROM files_nodes AS n WHERE n.parent = $1 ORDER BY n.id LIMIT $2`
+	insertSQL = `INSERT INTO files_nodes (id, owner, parent, name, folder, hash, size, type, modified, made, n, public, bin_at, gone)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, $12) ON CONFLICT DO NOTHING`
 	contentSQL = `UPDATE files_nodes SET hash = $2, size = $3, type = $4, modified = $5, n = $6 WHERE id = $1`
 	placeSQL   = `UPDATE files_nodes SET parent = $2, name = $3, bin_at = 0, gone = 0 WHERE id = $1`

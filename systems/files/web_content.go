@@ -73,7 +73,9 @@ func (s *System) putContent(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func joined(r *http.Request, header string) string { return strings.Join(r.Header.Values(header), ", ") }
+func joined(r *http.Request, header string) string {
+	return strings.Join(r.Header.Values(header), ", ")
+}
 
 // incoming is a body that comes at its sender's pace: the deadline moves on with what
 // comes, and its faults are the sender's.
