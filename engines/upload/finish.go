@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,8 @@ func (e *Engine) end(ctx context.Context, r *row, lease string, p *cas.Pending) 
 	known := now.Add(e.o.Known).UnixMicro()
 	u := r.Upload
 	u.Offset = u.Length
-	err := e.n.DB.BatchBy(ctx, by(r.ID), func(ctx context.Context, tx *sqldb.Tx) error {
+	var committed func()
+	err := e.n.DB.BatchBy(ctx, e.lane(p), func(ctx context.Context, tx *sqldb.Tx) error {
 		n, err := tx.Exec(ctx, doneSQL, r.ID, lease, known)
 		if err != nil {
 			return err
@@ -74,7 +76,7 @@ func (e *Engine) end(ctx context.Context, r *row, lease string, p *cas.Pending) 
 		if n == 0 {
 			return errLost
 		}
-		if err := e.n.Finish(ctx, tx, u, p); err != nil {
+		if committed, err = e.n.Finish(ctx, tx, u, p); err != nil {
 			return err
 		}
 		for _, part := range r.parts {
@@ -90,8 +92,14 @@ func (e *Engine) end(ctx context.Context, r *row, lease string, p *cas.Pending) 
 	}
 	r.state, r.Offset, r.lease = done, r.Length, ""
 	r.Expires = time.UnixMicro(known).UTC()
+	if committed != nil {
+		committed()
+	}
 	return nil
 }
+
+// lane is where a transaction that takes content waits.
+func (e *Engine) lane(p *cas.Pending) string { return cmp.Or(e.n.Lane, p.Lane()) }
 
 // failed notes that an ending failed, gives the lease back, and says when the job may
 // try again: later each time, and not at all where only the client can help.

@@ -53,6 +53,8 @@ type place struct {
 	clock clock.Clock
 	o     Options
 
+	ended atomic.Int64 // uploads that the room was told of
+
 	mu     sync.Mutex
 	refuse error // of Finish
 	begin  func(who web.Who, u *Upload) error
@@ -140,20 +142,20 @@ func (p *place) refusing(err error) {
 	p.mu.Unlock()
 }
 
-func (p *place) take(ctx context.Context, tx *sqldb.Tx, u Upload, content *cas.Pending) error {
+func (p *place) take(ctx context.Context, tx *sqldb.Tx, u Upload, content *cas.Pending) (func(), error) {
 	p.mu.Lock()
 	refuse := p.refuse
 	p.mu.Unlock()
 	if refuse != nil {
-		return refuse
+		return nil, refuse
 	}
 	if err := p.cas.Take(ctx, tx, content); err != nil {
-		return err
+		return nil, err
 	}
 	hash := content.Hash()
 	_, err := tx.Exec(ctx, `INSERT INTO room_files (upload, owner, name, hash, size) VALUES ($1, $2, $3, $4, $5)`,
 		u.ID, u.Owner, u.Meta["filename"], hash[:], content.Size())
-	return err
+	return func() { p.ended.Add(1) }, err
 }
 
 // file returns what the room has of an upload; ok is false when it has nothing.
@@ -196,6 +198,9 @@ func (p *place) clean() {
 	st, err := p.cas.Stats(context.Background())
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	if n := p.ended.Load(); n != p.count(`SELECT count(*) FROM room_files`) {
+		p.t.Errorf("the room was told of %d files", n)
 	}
 	files, segs := p.count(`SELECT count(*) FROM room_files`), p.count(`SELECT count(*) FROM upload_segments`)
 	if st.References != files+segs {

@@ -134,6 +134,28 @@ func (h *hold) end() {
 	h.ended.Wait()
 }
 
+// writes notes that a request of this process brings bytes, from before it has the
+// lease until it is answered.
+func (e *Engine) writes(id string) (ended func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.writing[id]++
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.writing[id]--; e.writing[id] == 0 {
+			delete(e.writing, id)
+		}
+	}
+}
+
+// written says whether the upload is being written to, or is about to be.
+func (e *Engine) written(r *row) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return r.until > e.n.Clock.Now().UnixMicro() || e.writing[r.ID] > 0
+}
+
 // release lets others have the upload at once. Where that fails they wait for the
 // lease's time.
 func (e *Engine) release(ctx context.Context, id, lease string) {

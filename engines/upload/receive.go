@@ -162,7 +162,7 @@ func (in *receiving) keep(ctx context.Context, pieces []*cas.Pending, pauses boo
 	if pauses || in.body.ended && !(full && r.Kind != Partial) {
 		until = 0
 	}
-	err := e.n.DB.BatchBy(ctx, by(r.ID), func(ctx context.Context, tx *sqldb.Tx) error {
+	err := e.n.DB.BatchBy(ctx, e.lane(pieces[0]), func(ctx context.Context, tx *sqldb.Tx) error {
 		return e.advance(ctx, tx, r.ID, in.hold.lease, r.Offset, pieces, until)
 	})
 	if err != nil {

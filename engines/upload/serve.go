@@ -122,7 +122,7 @@ func (d *door) settled(r request) (found *row, err error) {
 		if found, err = e.find(ctx, r.owner, r.PathValue("id")); err != nil {
 			return err
 		}
-		if found.state == open && found.until > e.n.Clock.Now().UnixMicro() {
+		if found.state == open && e.written(found) {
 			return errLost
 		}
 		if !found.unfinished() {
@@ -198,6 +198,7 @@ func (d *door) patch(w http.ResponseWriter, r request) error {
 	}
 	// What arrives is kept, whether or not the connection lasts.
 	ctx := context.WithoutCancel(r.Context())
+	defer e.writes(r.PathValue("id"))()
 	var row *row
 	var lease string
 	err = e.patient(r.Context(), func() error {

@@ -34,6 +34,7 @@ import (
 	"context"
 	"embed"
 	"log/slog"
+	"sync"
 	"time"
 
 	"plumb/base/clock"
@@ -92,8 +93,12 @@ type Needs struct {
 	// Finish takes the content of a whole upload (normal or final) into the room,
 	// in the transaction that ends the upload; it takes its own reference
 	// (cas.Store.Take). It may run again when the transaction does. Its error is
-	// the client's answer; the upload stays, and its ending is tried again.
-	Finish func(ctx context.Context, tx *sqldb.Tx, u Upload, p *cas.Pending) error
+	// the client's answer; the upload stays, and its ending is tried again. What it
+	// returns besides, which may be nil, is called once when all is committed.
+	Finish func(ctx context.Context, tx *sqldb.Tx, u Upload, p *cas.Pending) (committed func(), err error)
+	// Lane is the line in which the room's own transactions wait (sqldb.DB.BatchBy);
+	// "": each content's (cas.Pending.Lane).
+	Lane string
 }
 
 // Options tunes an engine. The zero value is right for a server.
@@ -125,6 +130,9 @@ func (o Options) filled() Options {
 type Engine struct {
 	n Needs
 	o Options
+
+	mu      sync.Mutex
+	writing map[string]int // requests of this process that bring bytes, by upload; guarded by mu
 }
 
 // New makes the tables.
@@ -135,7 +143,7 @@ func New(ctx context.Context, n Needs, o Options) (*Engine, error) {
 	if err := n.DB.Migrate(ctx, "upload", schema); err != nil {
 		return nil, err
 	}
-	return &Engine{n, o.filled()}, nil
+	return &Engine{n: n, o: o.filled(), writing: map[string]int{}}, nil
 }
 
 // Reserved returns the bytes that an owner's open uploads have or will have, for the
