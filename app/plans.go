@@ -4,12 +4,20 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"os"
+	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/term"
 
 	"plumb/base/errs"
+	"plumb/base/units"
 	"plumb/engines/forecast"
 	"plumb/engines/lab"
 	"plumb/engines/report"
+	filesplan "plumb/systems/files/plan"
 	vendingplan "plumb/systems/vending/plan"
 )
 
@@ -18,8 +26,33 @@ import (
 func plans() []forecast.Model {
 	rs, _ := shipped()
 	return []forecast.Model{
+		measured(filesplan.Model(), filesplan.FromProofs(figuresOf(rs, "files"))),
 		measured(vendingplan.Model(), vendingplan.FromProofs(figuresOf(rs, "vending"))),
 	}
+}
+
+// samplers measure a folder of the user's own for the plans that can learn from one,
+// and tell on stderr what they do.
+var samplers = map[string]func(ctx context.Context, folder string, stderr io.Writer) (map[string]forecast.Measurement, error){
+	"files": sampleFiles,
+}
+
+func sampleFiles(ctx context.Context, folder string, stderr io.Writer) (map[string]forecast.Measurement, error) {
+	tell := func(s filesplan.Sample) {
+		fmt.Fprintf(stderr, "\r%s files, %s ", units.Count(s.Files), units.Bytes(float64(s.Bytes)))
+	}
+	if f, ok := stderr.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		tell = nil // a file or a pipe gets the result alone
+	}
+	s, err := filesplan.Measure(ctx, folder, time.Now(), tell)
+	if tell != nil {
+		fmt.Fprint(stderr, "\r\x1b[K")
+	}
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(stderr, "%s: %s\n", folder, s)
+	return s.Inputs(), nil
 }
 
 // measured replaces assumptions. What does not fit the model is left out: a
@@ -55,18 +88,38 @@ func planOf(system string) (forecast.Model, error) {
 	return forecast.Model{}, errs.New(errs.Invalid, "there is no plan of %q; there are: %s", system, strings.Join(names, ", "))
 }
 
-// Plan evaluates a system's model and prints the result.
-func Plan(ctx context.Context, system string, o report.Options, stdout, stderr io.Writer) error {
+// sampledPlan returns a system's model with what is measured on a folder; "" measures
+// nothing.
+func sampledPlan(ctx context.Context, system, folder string, stderr io.Writer) (forecast.Model, error) {
 	m, err := planOf(system)
+	if err != nil || folder == "" {
+		return m, err
+	}
+	sample, ok := samplers[system]
+	if !ok {
+		return m, errs.New(errs.Invalid, "the plan of %s takes no --sample; these do: %s", system, strings.Join(slices.Sorted(maps.Keys(samplers)), ", "))
+	}
+	found, err := sample(ctx, folder, stderr)
+	if err != nil {
+		return m, err
+	}
+	return m.WithMeasured(found)
+}
+
+// Plan evaluates a system's model and prints the result. A folder, where one is named,
+// is measured first.
+func Plan(ctx context.Context, system, folder string, o report.Options, stdout, stderr io.Writer) error {
+	m, err := sampledPlan(ctx, system, folder, stderr)
 	if err != nil {
 		return err
 	}
 	return report.Run(ctx, m, o, stdout, stderr)
 }
 
-// PlanInit prints a commented plan file.
-func PlanInit(system string, stdout io.Writer) error {
-	m, err := planOf(system)
+// PlanInit prints a commented plan file, with what is measured on a folder, where one
+// is named.
+func PlanInit(ctx context.Context, system, folder string, stdout, stderr io.Writer) error {
+	m, err := sampledPlan(ctx, system, folder, stderr)
 	if err != nil {
 		return err
 	}

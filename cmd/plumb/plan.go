@@ -9,6 +9,7 @@ import (
 
 func planCommand() *cobra.Command {
 	var o report.Options
+	var sample string
 	c := &cobra.Command{
 		Use:   "plan SYSTEM",
 		Short: "Size a system over the coming months, as ranges: storage, compute, money, and what drives them",
@@ -17,11 +18,12 @@ func planCommand() *cobra.Command {
 		Example: "  plumb plan vending\n" +
 			"  plumb plan vending --set machines=50k --set 'window=30 min' --months 24\n" +
 			"  plumb plan init vending > plan.yaml && plumb plan vending -f plan.yaml --html plan.html\n" +
-			"  plumb plan vending --csv > plan.csv",
+			"  plumb plan vending --csv > plan.csv\n" +
+			"  plumb plan files --sample /srv/share",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.HasSeed = cmd.Flags().Changed("seed")
-			return app.Plan(cmd.Context(), args[0], o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return app.Plan(cmd.Context(), args[0], sample, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	f := c.Flags()
@@ -37,7 +39,10 @@ func planCommand() *cobra.Command {
 	c.AddCommand(&cobra.Command{
 		Use: "init SYSTEM", Short: "Print a commented plan file with every input, its unit, its range and where that comes from",
 		Example: "  plumb plan init vending > plan.yaml", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return app.PlanInit(args[0], cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return app.PlanInit(cmd.Context(), args[0], sample, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
 	})
+	c.PersistentFlags().StringVar(&sample, "sample", "", "a folder of your own to measure first: how large files are, and how much of them is alike (files)")
 	return c
 }
