@@ -197,11 +197,13 @@ func (s *System) postFolder(ctx context.Context, in *folderIn) (*answer[nodeOut]
 
 type moveIn struct {
 	Retryable
-	Body struct {
-		From      string `json:"from" minLength:"1" maxLength:"4096"`
-		To        string `json:"to" minLength:"1" maxLength:"4096"`
-		Overwrite bool   `json:"overwrite,omitempty" doc:"What stands there goes to the bin"`
-	}
+	Body moveBody
+}
+
+type moveBody struct {
+	From      string `json:"from" minLength:"1" maxLength:"4096"`
+	To        string `json:"to" minLength:"1" maxLength:"4096"`
+	Overwrite bool   `json:"overwrite,omitempty" doc:"What stands there goes to the bin"`
 }
 
 func (s *System) postMove(ctx context.Context, in *moveIn) (*answer[nodeOut], error) {
@@ -216,11 +218,13 @@ func (s *System) postCopy(ctx context.Context, in *moveIn) (*answer[nodeOut], er
 
 type instantIn struct {
 	Retryable
-	Body struct {
-		Path   string `json:"path" minLength:"1" maxLength:"4096"`
-		SHA256 string `json:"sha256" minLength:"64" maxLength:"64"`
-		Size   int64  `json:"size" minimum:"0"`
-	}
+	Body instantBody
+}
+
+type instantBody struct {
+	Path   string `json:"path" minLength:"1" maxLength:"4096"`
+	SHA256 string `json:"sha256" minLength:"64" maxLength:"64"`
+	Size   int64  `json:"size" minimum:"0"`
 }
 
 func (s *System) postInstant(ctx context.Context, in *instantIn) (*answer[nodeOut], error) {
@@ -256,10 +260,12 @@ func (s *System) getVersions(ctx context.Context, in *listIn) (*answer[versionsO
 
 type revertIn struct {
 	Retryable
-	Body struct {
-		Path    string `json:"path" minLength:"1" maxLength:"4096"`
-		Version int64  `json:"version" minimum:"1"`
-	}
+	Body revertBody
+}
+
+type revertBody struct {
+	Path    string `json:"path" minLength:"1" maxLength:"4096"`
+	Version int64  `json:"version" minimum:"1"`
 }
 
 func (s *System) postRevert(ctx context.Context, in *revertIn) (*answer[nodeOut], error) {
@@ -302,10 +308,12 @@ func (s *System) deleteBin(ctx context.Context, _ *struct{}) (*answer[emptiedOut
 
 type publishIn struct {
 	Retryable
-	Body struct {
-		Path   string `json:"path" minLength:"1" maxLength:"4096"`
-		Public bool   `json:"public"`
-	}
+	Body publishBody
+}
+
+type publishBody struct {
+	Path   string `json:"path" minLength:"1" maxLength:"4096"`
+	Public bool   `json:"public"`
 }
 
 func (s *System) postPublish(ctx context.Context, in *publishIn) (*answer[nodeOut], error) {
@@ -344,11 +352,13 @@ func (s *System) getShares(ctx context.Context, in *pathIn) (*answer[sharesOut],
 
 type shareIn struct {
 	Retryable
-	Body struct {
-		Path   string `json:"path" minLength:"1" maxLength:"4096"`
-		Person string `json:"person" minLength:"1" maxLength:"64" doc:"A name"`
-		Rights string `json:"rights" enum:"read,write"`
-	}
+	Body shareBody
+}
+
+type shareBody struct {
+	Path   string `json:"path" minLength:"1" maxLength:"4096"`
+	Person string `json:"person" minLength:"1" maxLength:"64" doc:"A name"`
+	Rights string `json:"rights" enum:"read,write"`
 }
 
 func (s *System) postShare(ctx context.Context, in *shareIn) (*answer[shareOut], error) {
@@ -371,13 +381,15 @@ func (s *System) deleteShare(ctx context.Context, in *unshareIn) (*struct{}, err
 
 type linkIn struct {
 	Retryable
-	Body struct {
-		Path     string     `json:"path" minLength:"1" maxLength:"4096"`
-		Expires  *time.Time `json:"expires_at,omitempty" doc:"When it ends; never, when absent"`
-		LifeS    int64      `json:"expires_in_s,omitempty" minimum:"0" doc:"Or how many seconds it is good"`
-		Password string     `json:"password,omitempty" maxLength:"256"`
-		Most     int64      `json:"downloads,omitempty" minimum:"0" doc:"How many downloads it gives; any number, when absent"`
-	}
+	Body linkBody
+}
+
+type linkBody struct {
+	Path     string     `json:"path" minLength:"1" maxLength:"4096"`
+	Expires  *time.Time `json:"expires_at,omitempty" doc:"When it ends; never, when absent"`
+	LifeS    int64      `json:"expires_in_s,omitempty" minimum:"0" doc:"Or how many seconds it is good"`
+	Password string     `json:"password,omitempty" maxLength:"256"`
+	Most     int64      `json:"downloads,omitempty" minimum:"0" doc:"How many downloads it gives; any number, when absent"`
 }
 
 type linkOut struct {

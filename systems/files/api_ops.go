@@ -22,9 +22,11 @@ func (s *System) getQuota(ctx context.Context, _ *struct{}) (*answer[quotaOut], 
 
 type quotaIn struct {
 	Person string `path:"person" maxLength:"64" doc:"A name"`
-	Body   struct {
-		Limit int64 `json:"limit_bytes" minimum:"-1" doc:"0 for the house's usual quota, -1 for none"`
-	}
+	Body   quotaBody
+}
+
+type quotaBody struct {
+	Limit int64 `json:"limit_bytes" minimum:"-1" doc:"0 for the house's usual quota, -1 for none"`
 }
 
 func (s *System) putQuota(ctx context.Context, in *quotaIn) (*answer[quotaOut], error) {
@@ -66,11 +68,13 @@ func (s *System) getStats(ctx context.Context, _ *struct{}) (*answer[statsOut], 
 
 type flagIn struct {
 	Retryable
-	Body struct {
-		Path   string `json:"path,omitempty" maxLength:"4096" doc:"Of a file that you may read"`
-		Link   string `json:"link,omitempty" maxLength:"64" doc:"Or the token of a link, with path below its folder"`
-		Reason string `json:"reason" minLength:"1" maxLength:"1000"`
-	}
+	Body flagBody
+}
+
+type flagBody struct {
+	Path   string `json:"path,omitempty" maxLength:"4096" doc:"Of a file that you may read"`
+	Link   string `json:"link,omitempty" maxLength:"64" doc:"Or the token of a link, with path below its folder"`
+	Reason string `json:"reason" minLength:"1" maxLength:"1000"`
 }
 
 type flagOut struct {
@@ -145,9 +149,11 @@ func (s *System) getBlocked(ctx context.Context, in *Paged) (*answer[blockedOut]
 
 type blockIn struct {
 	SHA256 string `path:"sha256" maxLength:"64"`
-	Body   struct {
-		Reason string `json:"reason" minLength:"1" maxLength:"1000"`
-	}
+	Body   blockBody
+}
+
+type blockBody struct {
+	Reason string `json:"reason" minLength:"1" maxLength:"1000"`
 }
 
 func (s *System) putBlocked(ctx context.Context, in *blockIn) (*struct{}, error) {
