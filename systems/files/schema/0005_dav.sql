@@ -1,7 +1,7 @@
 -- WebDAV's locks: on the paths of a person's tree, so that also a name that nothing has
 -- yet can be locked. They hold in every process, until they expire.
 CREATE TABLE files_locks (
-	token   TEXT PRIMARY KEY, -- urn:uuid:...
+	token   TEXT PRIMARY KEY, -- plumb:...
 	person  TEXT NOT NULL,    -- whose tree
 	path    TEXT NOT NULL,    -- names by slashes, '' for the root
 	deep    BIGINT NOT NULL,  -- 1: it holds for all that is below
