@@ -125,7 +125,7 @@ type md struct {
 func (m *md) block(lines []string, i int) int {
 	line := strings.TrimSpace(lines[i])
 	switch {
-	case line == "":
+	case line == "" || isComment(line):
 		return i + 1
 	case strings.HasPrefix(line, "```"):
 		return m.code(lines, i)
@@ -139,7 +139,7 @@ func (m *md) block(lines []string, i int) int {
 	var para []string
 	for i < len(lines) {
 		l := strings.TrimSpace(lines[i])
-		if l == "" || len(para) > 0 && (isHeading(lines[i]) || strings.HasPrefix(l, "```") || strings.HasPrefix(l, "|") || bullet(l) != "") {
+		if l == "" || len(para) > 0 && (isHeading(lines[i]) || strings.HasPrefix(l, "```") || strings.HasPrefix(l, "|") || isComment(l) || bullet(l) != "") {
 			break
 		}
 		para = append(para, l)
@@ -149,14 +149,26 @@ func (m *md) block(lines []string, i int) int {
 	return i
 }
 
+// isComment knows a line that is for the tools which write the document.
+func isComment(line string) bool {
+	return strings.HasPrefix(line, "<!--") && strings.HasSuffix(line, "-->")
+}
+
+func isFence(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "```") }
+
+// code shows a fenced block; what is set in as far as its fence stands at the left.
 func (m *md) code(lines []string, i int) int {
 	m.out.WriteString(`<pre tabindex="0"><code>`)
-	for i++; i < len(lines) && !strings.HasPrefix(strings.TrimSpace(lines[i]), "```"); i++ {
-		m.out.WriteString(template.HTMLEscapeString(lines[i]) + "\n")
+	in := indent(lines[i])
+	for i++; i < len(lines) && !isFence(lines[i]); i++ {
+		m.out.WriteString(template.HTMLEscapeString(lines[i][min(in, indent(lines[i])):]) + "\n")
 	}
 	m.out.WriteString("</code></pre>\n")
 	return i + 1
 }
+
+// indent counts the spaces that a line begins with.
+func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
 func (m *md) heading(line string, i int) int {
 	level := min(len(line)-len(strings.TrimLeft(line, "#")), 6)
@@ -192,14 +204,46 @@ func (m *md) list(lines []string, i int) int {
 	tag := bullet(strings.TrimSpace(lines[i]))
 	m.out.WriteString("<" + tag + ">\n")
 	for i < len(lines) && bullet(strings.TrimSpace(lines[i])) == tag {
-		_, text, _ := strings.Cut(strings.TrimSpace(lines[i]), " ")
-		// Lines that are set in go on with the same point.
-		for i++; i < len(lines) && strings.HasPrefix(lines[i], "  ") && strings.TrimSpace(lines[i]) != "" && bullet(strings.TrimSpace(lines[i])) == ""; i++ {
-			text += " " + strings.TrimSpace(lines[i])
+		m.out.WriteString("<li>")
+		i = m.point(lines, i)
+		m.out.WriteString("</li>\n")
+		if next := written(lines, i); next < len(lines) && bullet(strings.TrimSpace(lines[next])) == tag {
+			i = next
 		}
-		m.out.WriteString("<li>" + m.inline(text) + "</li>\n")
 	}
 	m.out.WriteString("</" + tag + ">\n")
+	return i
+}
+
+// point writes one point of a list: its lines, those that are set in below it, and
+// code that is set in, also after an empty line.
+func (m *md) point(lines []string, i int) int {
+	_, text, _ := strings.Cut(strings.TrimSpace(lines[i]), " ")
+	for i++; i < len(lines); {
+		line := strings.TrimSpace(lines[i])
+		next := written(lines, i)
+		switch {
+		case next < len(lines) && indent(lines[next]) >= 2 && isFence(lines[next]):
+			m.out.WriteString(m.inline(text) + "\n")
+			text = ""
+			i = m.code(lines, next)
+			continue
+		case indent(lines[i]) >= 2 && line != "" && bullet(line) == "":
+			text = strings.TrimSpace(text + " " + line)
+			i++
+			continue
+		}
+		break
+	}
+	m.out.WriteString(m.inline(text))
+	return i
+}
+
+// written returns the first line from i on that is not empty.
+func written(lines []string, i int) int {
+	for i < len(lines) && strings.TrimSpace(lines[i]) == "" {
+		i++
+	}
 	return i
 }
 
@@ -249,35 +293,81 @@ func cells(line string) []string {
 	return append(list, strings.TrimSpace(b.String()))
 }
 
-var (
-	bold   = regexp.MustCompile(`\*\*([^*]+)\*\*`)
-	linked = regexp.MustCompile(`\[([^\]]+)\]\(([^)\s]+)\)`)
-)
+var linked = regexp.MustCompile(`^\[([^\]]+)\]\(([^)\s]+)\)`)
 
-// inline writes code, links and emphasis within a text, which is escaped first:
-// what the patterns add is all the markup there is.
+// inline writes code, links and emphasis within a text. All else is escaped: what
+// span adds is all the markup there is.
 func (m *md) inline(s string) string {
-	parts := strings.Split(s, "`")
-	for i, p := range parts {
-		e := template.HTMLEscapeString(p)
-		if i%2 == 1 && i < len(parts)-1 {
-			parts[i] = "<code>" + e + "</code>"
-			continue
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		html, n := m.span(s, i)
+		if n == 0 { // text, up to what may be the next
+			n = len(s) - i
+			if next := strings.IndexAny(s[i+1:], "`[*"); next >= 0 {
+				n = next + 1
+			}
+			html = template.HTMLEscapeString(s[i : i+n])
 		}
-		if i%2 == 1 {
-			e = "`" + e // no second one: it is text
-		}
-		e = bold.ReplaceAllString(e, "<strong>$1</strong>")
-		e = linked.ReplaceAllStringFunc(e, m.link)
-		parts[i] = e
+		b.WriteString(html)
+		i += n
 	}
-	return strings.Join(parts, "")
+	return b.String()
 }
 
-// link writes one Markdown link, already escaped; one to elsewhere than the web
-// or a document is left as its text.
-func (m *md) link(s string) string {
-	text, to, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(s, "["), ")"), "](")
+// span writes the code, link or emphasis that begins at s[i], of n bytes; 0 where
+// none does.
+func (m *md) span(s string, i int) (html string, n int) {
+	rest := s[i:]
+	switch {
+	case rest[0] == '`':
+		if end := strings.IndexByte(rest[1:], '`'); end >= 0 {
+			return "<code>" + template.HTMLEscapeString(rest[1:1+end]) + "</code>", end + 2
+		}
+	case rest[0] == '[':
+		if t := linked.FindStringSubmatch(rest); t != nil {
+			return m.link(m.inline(t[1]), t[2]), len(t[0])
+		}
+	case strings.HasPrefix(rest, "**"):
+		if end := closing(rest[2:], "**"); end > 0 {
+			return "<strong>" + m.inline(rest[2:2+end]) + "</strong>", end + 4
+		}
+	case rest[0] == '*' && (i == 0 || !inWord(s[i-1])):
+		if end := closing(rest[1:], "*"); end > 0 {
+			return "<em>" + m.inline(rest[1:1+end]) + "</em>", end + 2
+		}
+	}
+	return "", 0
+}
+
+// closing returns where the mark * or ** ends that stands before s, or -1: not
+// within code, not after a space, and a single one not within a word.
+func closing(s, mark string) int {
+	if s == "" || s[0] == ' ' || s[0] == '*' {
+		return -1
+	}
+	for i := 0; i < len(s); i++ {
+		double := strings.HasPrefix(s[i:], "**")
+		switch {
+		case s[i] == '`':
+			i += max(0, strings.IndexByte(s[i+1:], '`')+1)
+		case double && mark == "**" && s[i-1] != ' ':
+			return i
+		case double:
+			i++
+		case s[i] == '*' && mark == "*" && s[i-1] != ' ' && (i+1 == len(s) || !inWord(s[i+1])):
+			return i
+		}
+	}
+	return -1
+}
+
+func inWord(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+}
+
+// link writes a link with a text that is markup already; one to elsewhere than the
+// web or a document is left as its text.
+func (m *md) link(text, to string) string {
 	file, frag, has := strings.Cut(to, "#")
 	switch {
 	case strings.HasPrefix(to, "https://") || strings.HasPrefix(to, "http://"):
@@ -290,5 +380,5 @@ func (m *md) link(s string) string {
 	default:
 		return text
 	}
-	return `<a href="` + to + `">` + text + "</a>"
+	return `<a href="` + template.HTMLEscapeString(to) + `">` + text + "</a>"
 }
