@@ -28,7 +28,7 @@ const (
 	sameSQL     = `SELECT ` + columns + ` FROM upload_uploads WHERE realm = $1 AND same = $2 AND state IN ('open', 'done') ORDER BY made DESC LIMIT 1`
 	countSQL    = `SELECT count(*) FROM upload_uploads WHERE realm = $1 AND owner = $2 AND state = 'open' AND expires > $3`
 	reservedSQL = `
-		SELECT coalesce(sum(CASE WHEN length < 0 THEN got ELSE length END), 0) FROM upload_uploads
+		SELECT CAST(coalesce(sum(CASE WHEN length < 0 THEN got ELSE length END), 0) AS BIGINT) FROM upload_uploads
 		WHERE realm = $1 AND owner = $2 AND state = 'open' AND kind <> 'final' AND expires > $3`
 
 	// A lease is taken only from nobody, or from one whose time is over.

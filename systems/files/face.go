@@ -16,7 +16,7 @@ func (s *System) Face() face.Face {
 		Pages: slices.Concat(s.pages(), s.linkPages(), s.davPages()), Prefixes: []string{"/f/", "/dav/"},
 		API:   slices.Concat(s.api(), s.contentOps(), s.tusOps()),
 		Links: s.links(),
-		Work:  s.work(), Run: s.Run, Check: s.Check, Live: s.live, Demo: s.Demo,
+		Work:  slices.Concat(s.work(), s.uploads.Work()), Run: s.Run, Check: s.Check, Live: s.live, Demo: s.Demo,
 		Collect: s.measures.collectors(),
 		About:   about,
 	}

@@ -46,6 +46,7 @@ import (
 	"plumb/engines/cas"
 	"plumb/engines/once"
 	"plumb/engines/sqldb"
+	"plumb/engines/upload"
 )
 
 //go:embed schema/*.sql
@@ -64,6 +65,7 @@ type System struct {
 	c        Config
 	store    store
 	measures measures
+	uploads  *upload.Engine // see web_tus.go
 }
 
 // New opens the room and brings its tables up to date.
@@ -76,6 +78,9 @@ func New(ctx context.Context, n Needs, c Config) (*System, error) {
 	}
 	s := &System{n: n, c: c}
 	s.measures = newMeasures(s)
+	if err := s.openUploads(ctx); err != nil {
+		return nil, fmt.Errorf("open files: %w", err)
+	}
 	return s, nil
 }
 
