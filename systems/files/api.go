@@ -147,12 +147,13 @@ type Paged struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
-type pathIn struct {
+// Pathed is the path in an address.
+type Pathed struct {
 	Path string `path:"path" maxLength:"4096"`
 }
 
 type listIn struct {
-	pathIn
+	Pathed
 	Paged
 }
 
@@ -170,7 +171,7 @@ type statOut struct {
 	Way []stepOut `json:"way" doc:"The folders down to it, as far up as you may see; a tree's root has no name"`
 }
 
-func (s *System) getStat(ctx context.Context, in *pathIn) (*answer[statOut], error) {
+func (s *System) getStat(ctx context.Context, in *Pathed) (*answer[statOut], error) {
 	n, r, err := s.StatRights(ctx, person(ctx), in.Path)
 	if err != nil {
 		return nil, err
@@ -186,7 +187,7 @@ func (s *System) getStat(ctx context.Context, in *pathIn) (*answer[statOut], err
 
 type folderIn struct {
 	Retryable
-	pathIn
+	Pathed
 	Parents bool `query:"parents" doc:"Make the folders above it too; then one that is there already is no error"`
 }
 
@@ -341,7 +342,7 @@ type sharesOut struct {
 	Shares []shareOut `json:"shares"`
 }
 
-func (s *System) getShares(ctx context.Context, in *pathIn) (*answer[sharesOut], error) {
+func (s *System) getShares(ctx context.Context, in *Pathed) (*answer[sharesOut], error) {
 	list, err := s.Shares(ctx, person(ctx), in.Path)
 	out := sharesOut{Shares: []shareOut{}}
 	for _, sh := range list {

@@ -9,6 +9,7 @@ import (
 	"plumb/base/errs"
 	"plumb/base/ids"
 	"plumb/engines/cas"
+	"plumb/engines/once"
 	"plumb/engines/sqldb"
 )
 
@@ -102,7 +103,7 @@ func (s *System) copyNode(ctx context.Context, tx *sqldb.Tx, from, parent Node, 
 // copyFolder copies into a folder that nobody sees, in bounded steps, and then gives
 // that its place. What a crash leaves behind, the room's work erases.
 func (s *System) copyFolder(ctx context.Context, who Person, from Node, src, dst place, overwrite bool) (n Node, err error) {
-	hidden, err := write(context.WithoutCancel(Again(ctx, "", "")), s, "copy", nil, func(ctx context.Context, tx *sqldb.Tx) (Node, error) {
+	hidden, err := write(context.WithValue(ctx, againKey{}, once.Request{}), s, "copy", nil, func(ctx context.Context, tx *sqldb.Tx) (Node, error) {
 		parent, name, err := s.destination(ctx, tx, who, dst)
 		if err != nil {
 			return Node{}, err

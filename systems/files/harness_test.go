@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"html/template"
 	"io"
@@ -133,7 +134,7 @@ func (h *house) mount(log *slog.Logger) {
 		if !p.Root {
 			path = "/files" + path
 		}
-		mux.Handle(method+" "+path, gate.WrapLimit(p.Access, p.Limit, p.Handler))
+		mux.Handle(method+" "+path, gate.Page(p))
 	}
 	h.http = web.House(mux, gate, web.Options{})
 }
@@ -298,3 +299,8 @@ func problem(t testing.TB, w *httptest.ResponseRecorder, status int, says string
 
 // hashOfText is the name of a content.
 func hashOfText(text string) cas.Hash { return sha256.Sum256([]byte(text)) }
+
+// basicAuth is what follows "Basic " in a header.
+func basicAuth(user, password string) string {
+	return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+}

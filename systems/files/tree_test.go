@@ -237,6 +237,7 @@ func TestSearchFindsWhatOneMaySee(t *testing.T) {
 		ctx := t.Context()
 		for _, path := range []string{"Reise/Übersicht 2026.txt", "Reise/karte uber alles.txt", "private/secret uber.txt", "testing test.txt"} {
 			h.put("ada", path, path)
+			h.clock.Advance(time.Second)
 		}
 		h.put("bob", "uber mine.txt", "x")
 		find := func(name, text string) string {
