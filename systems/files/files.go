@@ -144,7 +144,12 @@ func write[T any](ctx context.Context, s *System, operation string, asked any, f
 	err := s.n.DB.BatchBy(ctx, lane, func(ctx context.Context, tx *sqldb.Tx) (err error) {
 		again, _ := ctx.Value(againKey{}).(once.Request)
 		again.Scope, again.Body, again.Now = realm+"."+operation+"/"+again.Scope, asked, s.n.Clock.Now()
-		out, err = once.Give(ctx, s.n.Once, tx, again, func() (T, error) { return fn(ctx, tx) })
+		out, err = once.Give(ctx, s.n.Once, tx, again, func() (out T, err error) {
+			if err = allowed(ctx, tx); err != nil {
+				return out, err
+			}
+			return fn(ctx, tx)
+		})
 		return err
 	})
 	if err != nil {
