@@ -1,12 +1,14 @@
 package vending
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"plumb/engines/devices"
 	"plumb/engines/fleet"
 )
 
@@ -55,6 +57,32 @@ func TestABodyThatTricklesHoldsNoPlace(t *testing.T) {
 		sender.Close()
 		if code := <-ended; code != 400 {
 			t.Errorf("half a body: %d", code)
+		}
+	})
+}
+
+// Over MQTT several reports may be on their way: a refusal says which it is of.
+func TestARefusalOverMQTTNamesItsReport(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		h.enrol("m-1")
+		said := func(payload string) (r receiptOut, err error) {
+			answer, err := h.heard(t.Context(), devices.Device{Realm: realm, ID: "m-1"}, []byte(payload))
+			if err := json.Unmarshal(answer, &r); err != nil {
+				t.Fatalf("%s: %v", answer, err)
+			}
+			return r, err
+		}
+		if r, err := said(`{"report_id":"r-0","slots":7}`); err != nil || r.ReportID != "r-0" || r.Status != "invalid" {
+			t.Errorf("%+v, %v", r, err)
+		}
+		for h.admit("crowd", 100) == nil {
+		}
+		text, _ := json.Marshal(h.report("r-1"))
+		if r, err := said(string(text)); err == nil || r.ReportID != "r-1" || r.Status != "refused" || r.RetryAfter < 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if r, err := said("nothing"); err == nil || r.ReportID != "" || r.Status != "refused" {
+			t.Errorf("%+v, %v", r, err)
 		}
 	})
 }

@@ -75,6 +75,26 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
+// FuzzScanID: the id that a refusal names is the one that the decoder reads, or none;
+// and it is found in a report as nearly every machine writes it.
+func FuzzScanID(f *testing.F) {
+	f.Add(fullReport("r-1"))
+	for _, s := range []string{`{"report_id":"x"}`, `{"slots":[{"slot":"A","sku":"}]{","remaining":1,"capacity":10}],"faults":[],"report_id":"ü"}`, ` { "taken_at" : null , "report_id" : "x" } `,
+		`{"slots":[{"report_id":"y"}],"report_id":"x"}`, `{"report_id":"a","report_id":"b"}`, `{"firmware":"a\\","report_id":"x"}`, `{"report\u005fid":"x"}`, `{"report_id":7}`, `[{"report_id":"x"}]`,
+		`{"faults":]],"report_id":"x"}`, `{"report_id":"x`, "", strings.Repeat(" ", 4090) + `{"report_id":"x"}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		id := scanID(text)
+		if r, err := decodeReport(text); err == nil && id != "" && id != r.ID {
+			t.Fatalf("%q has the id %q, not %q", text, r.ID, id)
+		}
+		if r, ok := scanReport(text); ok && len(text) <= 4<<10 && id != r.ID {
+			t.Fatalf("%q has the id %q, not %q", text, r.ID, id)
+		}
+	})
+}
+
 // FuzzCSV: each line is told with its number, in order, whatever the file holds.
 func FuzzCSV(f *testing.F) {
 	for _, s := range []string{"id,city\nm-1,Berlin\n", "\ufeffid;city\nx;y\n", "id,city,lat,lon\na,b,1,2\n\"", "id,city\n\"a\nb\",c\n", "city,id\r\n,\r\n", "id,city\n\x00,\xff\n", ""} {

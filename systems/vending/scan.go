@@ -36,6 +36,23 @@ func scanReport(text []byte) (r Report, ok bool) {
 	return r, ok && s.at == len(s.text)
 }
 
+// scanID finds the id of a report that is not read otherwise, for the answer: "" where
+// it does not stand in the first 4 KiB, or not without escapes. Of a text that the
+// decoder reads it finds the id that the decoder finds, or none.
+func scanID(text []byte) (id string) {
+	s := scanner{text: string(text[:min(len(text), 4<<10)])}
+	s.object(func(key string) bool {
+		if key != "report_id" {
+			return s.pass()
+		}
+		if s.string(&key) {
+			id = key
+		}
+		return false // nothing else is looked for
+	})
+	return id
+}
+
 // first says whether a field comes for the first time.
 func first(seen *bool) bool {
 	was := *seen
@@ -168,6 +185,29 @@ func (s *scanner) string(to *string) bool {
 		case c >= utf8.RuneSelf:
 			ascii = false
 		}
+	}
+	return false
+}
+
+// pass passes over the value of a field, up to the comma or brace behind it; it need
+// not be well formed.
+func (s *scanner) pass() bool {
+	for depth := 0; s.at < len(s.text); {
+		switch c := s.text[s.at]; {
+		case c == '"':
+			var text string
+			if !s.string(&text) {
+				return false
+			}
+			continue
+		case depth == 0 && (c == ',' || c == '}'):
+			return true
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		}
+		s.at++
 	}
 	return false
 }

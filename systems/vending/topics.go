@@ -43,6 +43,9 @@ func (s *System) heard(ctx context.Context, d devices.Device, payload []byte) ([
 			return ack(receipts[0].out())
 		}
 	}
+	if id == "" { // refused before it was read, or no report
+		id = scanID(payload)
+	}
 	answer, writing := ack(refusedMessage(id, err))
 	if writing != nil {
 		return nil, writing
