@@ -16,7 +16,7 @@ import (
 var files embed.FS
 
 // Files returns the trees to serve at one address: ours (console.css,
-// icons.svg, icon.svg, js/main.js) and those of others (htmx.min.js).
+// icons.svg, icon.svg, js/main.js) and those of others (htmx.min.js, tus.min.js).
 func Files() []fs.FS {
 	var trees []fs.FS
 	for _, dir := range []string{"static", "vendored"} {

@@ -150,7 +150,7 @@ func TestIcons(t *testing.T) {
 // TestScriptsLoadOnlyEachOther: imports are relative and exist, and nothing
 // needs what the content security policy forbids.
 func TestScriptsLoadOnlyEachOther(t *testing.T) {
-	names := []string{"js/main.js", "js/times.js", "js/tables.js", "js/progress.js", "js/sliders.js"}
+	names := []string{"js/main.js", "js/times.js", "js/tables.js", "js/progress.js", "js/sliders.js", "js/files.js"}
 	for _, name := range names {
 		js := read(t, name)
 		for _, m := range regexp.MustCompile(`from "([^"]+)"`).FindAllStringSubmatch(js, -1) {
@@ -193,7 +193,7 @@ func TestFirstPageIsSmall(t *testing.T) {
 // TestLicences: what others wrote is listed and has its licence beside it.
 func TestLicences(t *testing.T) {
 	list := read(t, "README.md")
-	for _, name := range []string{"htmx.min.js"} {
+	for _, name := range []string{"htmx.min.js", "tus.min.js"} {
 		if !strings.Contains(list, "`"+name+"`") || len(read(t, strings.TrimSuffix(name, ".min.js")+".LICENSE")) < 100 {
 			t.Errorf("%s has no licence here", name)
 		}

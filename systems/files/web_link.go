@@ -23,11 +23,14 @@ func linkPassword(r *http.Request) string {
 	if _, password, ok := r.BasicAuth(); ok {
 		return password
 	}
-	return ""
+	return keptPassword(r)
 }
 
 // getLink answers for a link.
 func (s *System) getLink(w http.ResponseWriter, r *http.Request) error {
+	if wantsLinkPage(r) {
+		return s.pageLinked(w, r)
+	}
 	link, n, err := s.Through(r.Context(), r.PathValue("link"), linkPassword(r), web.Remote(r), r.PathValue("path"))
 	if errs.Is(err, errs.Unknown) {
 		return s.askPassword(w, r, err)
