@@ -84,8 +84,13 @@ type Options struct {
 	// Replica is a copy of the bucket, made by whoever copies it, from which the
 	// scrubber repairs; nil for none.
 	Replica bucket.Bucket
-	// Writers is how many Puts of large blobs write to the bucket at once: 16 when 0.
+	// Writers is how many objects are being ended at once: 3 when 0. What comes
+	// meanwhile shares the next one.
 	Writers int
+	// Alone says that no other process uses the store, nor will while this one
+	// does: what an earlier one left unfinished is then freed at once, and else a
+	// day later.
+	Alone bool
 }
 
 // PutOptions changes one Put.
@@ -135,6 +140,7 @@ type Progress struct {
 type ScrubResult struct {
 	Chunks, Bytes int64
 	Bad, Repaired int64
+	Orphans       int64    // objects that nothing named, removed
 	Faults        []string // the first hundred: pack, offset, chunk, what is wrong
 }
 

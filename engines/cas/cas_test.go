@@ -3,6 +3,7 @@ package cas_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -172,3 +173,5 @@ func TestPutTakeReadDrop(t *testing.T) {
 		}
 	})
 }
+
+func sum(b []byte) [32]byte { return sha256.Sum256(b) }

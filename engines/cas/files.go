@@ -3,7 +3,6 @@ package cas
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 
@@ -115,25 +114,6 @@ func (f *openFiles) close() {
 	f.order, f.idle = nil, map[string][]*os.File{}
 }
 
-// readObject fills b from off on, out of a file that is at hand or the bucket.
-func readObject(ctx context.Context, b bucket.Bucket, file *os.File, id string, p []byte, off int64) error {
-	if file != nil {
-		if n, err := file.ReadAt(p, off); n < len(p) {
-			return fmt.Errorf("read %d bytes of pack %s at %d: %w", len(p), id, off, err)
-		}
-		return nil
-	}
-	r, err := b.Get(ctx, packKey(id), off, int64(len(p)))
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	if _, err := io.ReadFull(r, p); err != nil {
-		return fmt.Errorf("read %d bytes of pack %s at %d: %w", len(p), id, off, err)
-	}
-	return nil
-}
-
 // keyring keeps the data keys that were opened, by the pack's name.
 type keyring struct {
 	ring *seal.Ring
@@ -142,6 +122,26 @@ type keyring struct {
 }
 
 func (k *keyring) init(r *seal.Ring) { k.ring, k.open = r, map[string]*seal.Sealer{} }
+
+// put keeps the key of a pack that is being written.
+func (k *keyring) put(pack string, s *seal.Sealer) {
+	if s != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.keep(pack, s)
+	}
+}
+
+// keep makes room for one more. The caller holds the lock.
+func (k *keyring) keep(pack string, s *seal.Sealer) {
+	for other := range k.open {
+		if len(k.open) < keptKeys {
+			break
+		}
+		delete(k.open, other) // any one
+	}
+	k.open[pack] = s
+}
 
 // sealer returns a pack's; nil for one whose chunks lie bare.
 func (k *keyring) sealer(pack string, wrapped []byte) (*seal.Sealer, error) {
@@ -161,12 +161,6 @@ func (k *keyring) sealer(pack string, wrapped []byte) (*seal.Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	for other := range k.open {
-		if len(k.open) < keptKeys {
-			break
-		}
-		delete(k.open, other) // any one
-	}
-	k.open[pack] = s
+	k.keep(pack, s)
 	return s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -17,16 +18,29 @@ import (
 )
 
 const (
-	packSize   = 32 << 20 // bytes after which a pack takes no more chunks
-	packChunks = 256      // chunks after which it takes no more
 	packAge    = time.Hour
-	packHeader = 16
+	packHeader = 32
 	packQueue  = 4 // chunks that wait to be written
 	lease      = 25 * time.Hour
 )
 
-// packMagic begins every object: a name, a version, and zeros.
-var packMagic = [packHeader]byte{'p', 'l', 'u', 'm', 'b', ' ', 'c', 'a', 's', 0, 1}
+// header returns what an object begins with: a name, the format's version, whether its
+// chunks are sealed, zeros, and which store it belongs to (16 bytes).
+func (s *Store) header(sealed bool) []byte {
+	h := make([]byte, packHeader)
+	copy(h, packMagic)
+	h[len(packMagic)] = packVersion
+	if sealed {
+		h[len(packMagic)+1] = 1
+	}
+	copy(h[packHeader-len(s.name):], s.name[:])
+	return h
+}
+
+const (
+	packMagic   = "plumb cas\x00"
+	packVersion = 1
+)
 
 // entry is a chunk on its way into a pack.
 type entry struct {
@@ -45,6 +59,7 @@ type entry struct {
 // to the same one, so that many small writers share an object, a sync and a commit.
 type pack struct {
 	id     string
+	key    []byte       // wrapped
 	sealer *seal.Sealer // nil: chunks lie bare
 	made   time.Time
 	queue  chan *buffer  // closed when it takes no more
@@ -73,17 +88,25 @@ func (s *Store) newPack(ctx context.Context) (*pack, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.sealer = sealer
-	err = s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, sqlPackNew, p.id, "object", "writing", wrapped, now.Add(lease).UnixMicro())
+	p.key, p.sealer = wrapped, sealer
+	if err := s.register(ctx, p.id, wrapped, now); err != nil {
+		return nil, err
+	}
+	s.writes.Add(1)
+	go s.runPack(p)
+	return p, nil
+}
+
+// register makes a pack known before there is anything of it.
+func (s *Store) register(ctx context.Context, id string, wrapped []byte, now time.Time) error {
+	err := s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, sqlPackNew, id, "object", "writing", wrapped, now.Add(lease).UnixMicro())
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("begin a pack: %w", err)
+		return fmt.Errorf("begin a pack: %w", err)
 	}
-	s.work.Add(1)
-	go s.runPack(p)
-	return p, nil
+	return nil
 }
 
 // newKey makes a data key; an empty one for a store that leaves chunks bare.
@@ -98,20 +121,21 @@ func (s *Store) newKey() (wrapped []byte, sealer *seal.Sealer, err error) {
 
 // runPack writes what is appended, until the pack is closed, and commits it.
 func (s *Store) runPack(p *pack) {
-	defer s.work.Done()
-	stream := &packStream{p: p, store: s, now: &buffer{slices.Clone(packMagic[:])}}
+	defer s.writes.Done()
+	stream := &packStream{p: p, store: s, now: &buffer{s.header(p.sealer != nil)}}
 	err := s.n.Bucket.Put(s.ctx, packKey(p.id), stream, -1, bucket.PutOptions{})
 	if err != nil {
 		err = fmt.Errorf("write pack %s: %w", p.id, err)
 		p.err = err
 		close(p.failed)
 		s.detach(p)
-	} else if err = s.commitPack(s.ctx, p); err != nil {
-		p.err = fmt.Errorf("commit pack %s: %w", p.id, err)
+	} else if err = s.finishPack(s.ctx, p); err != nil {
+		err = fmt.Errorf("commit pack %s: %w", p.id, err)
+		p.err = err
 	}
 	if err != nil {
 		s.n.Log.Warn("a pack was not written", "pack", p.id, "err", err)
-		s.endPack(p.id)
+		s.endPack(p.id, err)
 	}
 	for b := range p.queue { // what came after a failure
 		s.giveBuffer(b)
@@ -122,7 +146,14 @@ func (s *Store) runPack(p *pack) {
 
 // endPack leaves a pack that came to nothing to the collector, if the database can be
 // told; else its lease ends.
-func (s *Store) endPack(id string) {
+func (s *Store) endPack(id string, why error) {
+	if errors.Is(why, errPackEnded) {
+		// The collector may have come by before the object was there.
+		if err := s.n.Bucket.Delete(s.ctx, packKey(id)); err != nil {
+			s.n.Log.Warn("an object that nothing names stays until the next scrub", "pack", id, "err", err)
+		}
+		return
+	}
 	err := s.write(s.ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		_, err := tx.Exec(ctx, sqlPackEnd, id)
 		return err
@@ -196,7 +227,7 @@ func (s *Store) append(ctx context.Context, e entry, plain []byte) (*pack, error
 	}
 	p.off += e.stored
 	p.entries = append(p.entries, e)
-	if p.off >= packSize || len(p.entries) >= packChunks {
+	if p.off >= s.limits.packSize || len(p.entries) >= s.limits.packChunks {
 		return p, s.closeFull(ctx, p)
 	}
 	return p, nil
@@ -313,8 +344,18 @@ func (s *Store) detach(p *pack) {
 	}
 }
 
+// finishPack commits a pack whose object is durable.
+func (s *Store) finishPack(ctx context.Context, p *pack) error {
+	if s.o.VerifyOnHit {
+		if err := s.compareKnown(ctx, p); err != nil {
+			return err
+		}
+	}
+	return s.commitPack(ctx, p)
+}
+
 // commitPack makes the chunks of a durable object known, and the parts of the blobs that
-// they are for, in one transaction of at most packChunks chunks.
+// they are for, in one transaction of at most limits.packChunks chunks.
 func (s *Store) commitPack(ctx context.Context, p *pack) error {
 	live := false
 	err := s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {

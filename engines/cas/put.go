@@ -143,6 +143,11 @@ func readFull(ctx context.Context, r io.Reader, b []byte) (n int, err error) {
 func (s *Store) putSmall(ctx context.Context, plain []byte, p *Pending) error {
 	p.hash = sha256.Sum256(plain)
 	p.size, p.count, p.only = int64(len(plain)), 1, true
+	if s.o.VerifyOnHit {
+		if err := s.compare(ctx, p.hash, plain); err != nil {
+			return err
+		}
+	}
 	l, off, err := s.looseSlot(ctx)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"plumb/base/errs"
+	"plumb/engines/bucket"
 	"plumb/engines/cas/seal"
 	"plumb/engines/sqldb"
 )
@@ -28,8 +29,10 @@ type place struct {
 	off, stored int64
 	size        int64
 	codec       int64
+	bad         int64
 	loose       bool
 	key         []byte // wrapped
+	until       int64  // where the pack ends, for who reads all of it
 }
 
 // Reader reads one blob: io.ReadSeekCloser, io.WriterTo and io.ReaderAt. ReadAt may be
@@ -43,7 +46,8 @@ type Reader struct {
 	parts int64
 
 	mu   sync.Mutex
-	page []place // guarded by mu; never changed in place
+	page []place             // guarded by mu; never changed in place
+	lent map[string]*os.File // by Extents; guarded by mu
 
 	pos int64
 	src *source // of Read and WriteTo; made by the first, ended by Close
@@ -144,6 +148,23 @@ func (r *Reader) part(off int64) (place, error) {
 	return p, nil
 }
 
+// run returns where in p's pack it is worth reading to for the reader's own source: as
+// far as the blob goes on there without a gap.
+func (r *Reader) run(src *source, p place) int64 {
+	end := p.off + p.stored
+	if src != r.src || r.s.files.opener != nil {
+		return end
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, q := range r.page {
+		if q.from >= p.end && q.pack == p.pack && q.off == end {
+			end += q.stored
+		}
+	}
+	return end
+}
+
 func find(page []place, off int64) (place, bool) {
 	lo, hi := 0, len(page)
 	for lo < hi {
@@ -230,6 +251,12 @@ func (r *Reader) Close() error {
 		r.src.end()
 		r.src = nil
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for pack, f := range r.lent {
+		r.s.files.give(pack, f)
+	}
+	r.lent = nil
 	return nil
 }
 
@@ -247,6 +274,7 @@ func (r *Reader) at(src *source, off, n, ahead int64) ([]byte, error) {
 	}
 	p, err := r.part(off)
 	for try := 0; err == nil; try++ {
+		src.until = r.run(src, p)
 		var b []byte
 		b, err = src.read(r.ctx, p, off-p.from, n, ahead)
 		if err == nil {
@@ -266,9 +294,15 @@ func (r *Reader) at(src *source, off, n, ahead int64) ([]byte, error) {
 
 // source reads chunks, for one goroutine. It keeps what it read last.
 type source struct {
-	s    *Store
-	file *os.File // of the pack named pack; nil where there is none
-	pack string
+	s      *Store
+	bucket bucket.Bucket
+	file   *os.File // of the pack named pack; nil where the bucket has no files
+	pack   string
+	until  int64 // where in the pack it is worth reading ahead to
+
+	// An answer of the bucket that is read from front to back.
+	stream         io.ReadCloser
+	streamAt, rest int64
 
 	raw, plain []byte
 	have       Hash // the chunk whose content from byte from on is in view
@@ -288,15 +322,27 @@ var sources = sync.Pool{New: func() any { return &source{sum: sha256.New()} }}
 
 func newSource(s *Store) *source {
 	src := sources.Get().(*source)
-	src.s = s
+	src.s, src.bucket = s, s.n.Bucket
 	return src
 }
 
 // end gives back what the source holds.
 func (src *source) end() {
-	src.s.files.give(src.pack, src.file)
-	src.s, src.file, src.pack, src.view, src.data, src.next = nil, nil, "", nil, nil, 0
+	src.leave()
+	src.s, src.bucket, src.view, src.data, src.next, src.until = nil, nil, nil, nil, 0, 0
 	sources.Put(src)
+}
+
+// leave gives back the pack that was read last.
+func (src *source) leave() {
+	if src.stream != nil {
+		src.stream.Close() // what was not read is of no interest
+		src.stream = nil
+	}
+	if src.file != nil {
+		src.s.files.give(src.pack, src.file)
+	}
+	src.file, src.pack = nil, ""
 }
 
 // read returns up to n bytes of a chunk from off on, verified. It reads ahead bytes if
@@ -343,6 +389,33 @@ func (src *source) read(ctx context.Context, p place, off, n, ahead int64) ([]by
 	return src.plain[at.Skip:][:min(n, m)], nil
 }
 
+// inner returns a chunk as it was before it was sealed: compressed, if it is. It
+// verifies bare ones too.
+func (src *source) inner(ctx context.Context, p place) ([]byte, error) {
+	sealer, err := src.s.keys.sealer(p.pack, p.key)
+	if err != nil {
+		return nil, err
+	}
+	src.view = nil
+	if sealer == nil {
+		if err := src.readWhole(ctx, p, nil); err != nil {
+			return nil, err
+		}
+		if p.codec == codecNone {
+			return src.view, nil
+		}
+		return src.stored(ctx, p, 0, p.stored)
+	}
+	b, err := src.stored(ctx, p, 0, p.stored)
+	if err != nil {
+		return nil, err
+	}
+	if src.plain, err = sealer.Open(src.plain[:0], b, uint64(p.off), p.chunk[:]); err != nil {
+		return nil, badBytes(p, err)
+	}
+	return src.plain, nil
+}
+
 // readWhole reads a chunk to its end and unpacks it.
 func (src *source) readWhole(ctx context.Context, p place, sealer *seal.Sealer) error {
 	src.view = nil
@@ -356,7 +429,12 @@ func (src *source) readWhole(ctx context.Context, p place, sealer *seal.Sealer) 
 		}
 		b = src.plain
 	}
-	if p.codec == codecNone {
+	if p.codec == codecNone && int64(len(b)) < p.size {
+		return badBytes(p, fmt.Errorf("it has %d bytes, not %d", len(b), p.size))
+	}
+	if p.codec == codecNone && sealer != nil {
+		src.plain = src.plain[:p.size]
+	} else if p.codec == codecNone {
 		src.plain = append(src.plain[:0], b[:p.size]...)
 	} else {
 		// raw is free again once it was opened, and not before.
@@ -387,23 +465,57 @@ func (src *source) stored(ctx context.Context, p place, off, n int64) ([]byte, e
 		return src.storedLoose(ctx, p, off, n)
 	}
 	if src.pack != p.pack {
-		src.s.files.give(src.pack, src.file)
-		src.pack, src.file = "", nil
-		file, err := src.s.files.take(ctx, p.pack)
-		if err != nil {
-			return nil, err
+		src.leave()
+		if src.bucket == src.s.n.Bucket {
+			file, err := src.s.files.take(ctx, p.pack)
+			if err != nil {
+				return nil, err
+			}
+			src.file = file
 		}
-		src.pack, src.file = p.pack, file
+		src.pack = p.pack
 	}
 	if int64(cap(src.raw)) < n {
 		src.raw = make([]byte, n)
 	}
 	src.raw = src.raw[:n]
-	err := readObject(ctx, src.s.n.Bucket, src.file, p.pack, src.raw, p.off+off)
+	var err error
+	if src.file != nil {
+		_, err = src.file.ReadAt(src.raw, p.off+off)
+	} else {
+		err = src.fill(ctx, p.off+off)
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errs.Is(err, errs.Invalid) {
-		err = badBytes(p, err)
+		err = badBytes(p, fmt.Errorf("the pack ends early: %w", err))
 	}
 	return src.raw, err
+}
+
+// fill reads raw from off on out of the bucket. It asks for as much as is worth reading
+// ahead, and goes on with the answer where that is near.
+func (src *source) fill(ctx context.Context, off int64) error {
+	n := int64(len(src.raw))
+	if gap := off - src.streamAt; src.stream == nil || gap < 0 || gap > minChunk || gap+n > src.rest {
+		if src.stream != nil {
+			src.stream.Close()
+			src.stream = nil
+		}
+		ask := max(n, src.until-off)
+		r, err := src.bucket.Get(ctx, packKey(src.pack), off, ask)
+		if err != nil {
+			return err
+		}
+		src.stream, src.streamAt, src.rest = r, off, ask
+	} else if gap > 0 {
+		if _, err := io.CopyN(io.Discard, src.stream, gap); err != nil {
+			src.streamAt = -1 << 62
+			return err
+		}
+		src.streamAt, src.rest = off, src.rest-gap
+	}
+	m, err := io.ReadFull(src.stream, src.raw)
+	src.streamAt, src.rest = src.streamAt+int64(m), src.rest-int64(m)
+	return err
 }
 
 func (src *source) storedLoose(ctx context.Context, p place, off, n int64) ([]byte, error) {
@@ -450,11 +562,50 @@ func (src *source) check(p place, off int64, b []byte) error {
 	return nil
 }
 
-// badBytes names the place of damage.
-func badBytes(p place, err error) error {
-	return errs.Wrap(errs.Internal, err, "chunk %s is damaged where it lies: pack %s, offset %d", p.chunk, p.pack, p.off)
+// Extents returns where n bytes from off on lie bare in files, in order; false where
+// they are sealed, compressed or not in files. Nothing verifies what is read from there.
+// The files are the reader's, until it is closed.
+func (r *Reader) Extents(off, n int64) ([]Extent, bool) {
+	n = min(n, r.size-off)
+	if off < 0 || n <= 0 || r.s.files.opener == nil {
+		return nil, false
+	}
+	var list []Extent
+	for n > 0 && len(list) < maxExtents {
+		p, err := r.part(off)
+		if err != nil || len(p.key) > 0 || p.codec != codecNone || p.loose {
+			return nil, false
+		}
+		file, err := r.lend(p.pack)
+		if err != nil {
+			return nil, false // it has moved, or the disk says why when it is read
+		}
+		e := Extent{Off: p.off + off - p.from, N: min(n, p.end-off), File: file}
+		if last := len(list) - 1; last >= 0 && list[last].File == e.File && list[last].Off+list[last].N == e.Off {
+			list[last].N += e.N
+		} else {
+			list = append(list, e)
+		}
+		off, n = off+e.N, n-e.N
+	}
+	return list, n == 0
 }
 
-// Extents returns where n bytes from off on lie bare in files, in order; false where
-// they are sealed, compressed or not in files.
-func (r *Reader) Extents(off, n int64) ([]Extent, bool) { return nil, false }
+const maxExtents = 1024 // more, and reading them is as good
+
+// lend opens a pack's file until the reader is closed.
+func (r *Reader) lend(pack string) (*os.File, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.lent[pack]; f != nil {
+		return f, nil
+	}
+	f, err := r.s.files.take(r.ctx, pack)
+	if err == nil {
+		if r.lent == nil {
+			r.lent = map[string]*os.File{}
+		}
+		r.lent[pack] = f
+	}
+	return f, err
+}

@@ -49,22 +49,79 @@ const (
 	sqlPackLive   = `UPDATE cas_packs SET live = live + $2 WHERE id = $1 AND kind = 'object'`
 	sqlPackEnd    = `UPDATE cas_packs SET state = 'deleting', until = 0 WHERE id = $1 AND state = 'writing' AND live = 0`
 
+	sqlLooseUse  = `UPDATE cas_loose SET waste = 0 WHERE pack = $1 AND off = $2 AND waste = 1`
 	sqlLoosePut  = `INSERT INTO cas_loose (pack, off, data, waste) VALUES ($1, $2, $3, $4) ON CONFLICT (pack, off) DO NOTHING`
 	sqlLooseGet  = `SELECT data FROM cas_loose WHERE pack = $1 AND off = $2`
 	sqlLooseDrop = `DELETE FROM cas_loose WHERE pack = $1 AND off = $2 AND waste = 0`
 
-	sqlChunkMove = `UPDATE cas_chunks SET pack = $4, off = $5, stored = $6, codec = $7, bad = 0 WHERE id = $1 AND pack = $2 AND off = $3`
+	sqlChunkMove = `UPDATE cas_chunks SET pack = $4, off = $5, stored = $6, codec = $7, bad = 0 WHERE id = $1 AND pack = $2 AND off = $3 AND bad = $8`
 	sqlChunkGet  = `SELECT c.pack, c.off, c.stored, c.size, c.codec, k.kind, k.key FROM cas_chunks c JOIN cas_packs k ON k.id = c.pack WHERE c.id = $1`
 	sqlChunkPage = `SELECT p.off_end, p.chunk, c.pack, c.off, c.stored, c.size, c.codec, k.kind, k.key
 		FROM cas_parts p JOIN cas_chunks c ON c.id = p.chunk JOIN cas_packs k ON k.id = c.pack
 		WHERE p.blob = $1 AND p.off_end > $2 ORDER BY p.off_end LIMIT $3`
 )
 
+// The collector's.
+const (
+	sqlUnused     = `SELECT hash, id, parts FROM cas_blobs WHERE refs = 0 LIMIT $1`
+	sqlUnusedDrop = `DELETE FROM cas_blobs WHERE hash = $1 AND refs = 0`
+
+	sqlEnded      = `SELECT id, chunk, parts FROM cas_making WHERE until <= $1 ORDER BY until LIMIT $2`
+	sqlEndedParts = `SELECT off_end, chunk FROM cas_parts WHERE blob = $1 ORDER BY off_end LIMIT $2`
+	sqlPartsDrop  = `DELETE FROM cas_parts WHERE blob = $1 AND off_end <= $2`
+	sqlMakingLess = `UPDATE cas_making SET parts = parts - $2, until = 0 WHERE id = $1`
+	sqlMakingDrop = `DELETE FROM cas_making WHERE id = $1`
+
+	sqlChunkUnref = `UPDATE cas_chunks SET refs = refs - $2 WHERE id = $1 RETURNING refs, pack, off, stored, size, bad`
+	sqlChunkDrop  = `DELETE FROM cas_chunks WHERE id = $1`
+
+	sqlWaste     = `SELECT pack, off, LENGTH(data) FROM cas_loose WHERE waste = 1 LIMIT $1`
+	sqlWasteDrop = `DELETE FROM cas_loose WHERE pack = $1 AND off = $2 AND waste = 1`
+
+	sqlWriting  = `SELECT id FROM cas_packs WHERE state = 'writing' AND until <= $1 LIMIT $2`
+	sqlPackKeep = `UPDATE cas_packs SET state = 'stored' WHERE id = $1 AND state = 'writing' AND live > 0`
+	sqlEmpty    = `SELECT id FROM cas_packs WHERE state = 'stored' AND kind = 'object' AND live * 4 < size * 3 AND live = 0 LIMIT $1`
+	sqlEmptyEnd = `UPDATE cas_packs SET state = 'deleting' WHERE id = $1 AND state = 'stored' AND kind = 'object' AND live = 0`
+	sqlDeleting = `SELECT id FROM cas_packs WHERE state = 'deleting' LIMIT $1`
+	sqlPackDrop = `DELETE FROM cas_packs WHERE id = $1 AND state = 'deleting' RETURNING size`
+
+	// A loose pack goes when nobody can have a place in it any more.
+	sqlLooseEnded = `SELECT id FROM cas_packs k WHERE kind = 'loose' AND until <= $1
+		AND NOT EXISTS (SELECT 1 FROM cas_loose l WHERE l.pack = k.id) LIMIT $2`
+	sqlLooseEnd = `DELETE FROM cas_packs WHERE id = $1 AND kind = 'loose'
+		AND NOT EXISTS (SELECT 1 FROM cas_loose l WHERE l.pack = cas_packs.id)`
+
+	sqlPackChunks = `SELECT id, off, stored, size, codec, bad FROM cas_chunks WHERE pack = $1 AND off > $2 ORDER BY off LIMIT $3`
+	sqlLooseIDs   = `SELECT id FROM cas_packs WHERE kind = 'loose' ORDER BY id`
+	sqlLooseSome  = `SELECT LENGTH(data) FROM cas_loose WHERE waste = 0 LIMIT $1`
+	sqlSparse     = `SELECT id, live FROM cas_packs WHERE state = 'stored' AND kind = 'object' AND live * 4 < size * 3 AND live > 0 AND asleep <= $1 LIMIT $2`
+	sqlSmall      = `SELECT id, live FROM cas_packs WHERE state = 'stored' AND kind = 'object' AND size < 4194304 AND live > 0 AND asleep <= $1 LIMIT $2`
+	sqlPackSleep  = `UPDATE cas_packs SET asleep = $2 WHERE id = $1`
+	sqlPackSized  = `UPDATE cas_packs SET size = $2 WHERE id = $1 AND state = 'writing'`
+	sqlPackGrow   = `UPDATE cas_packs SET live = live + $2 WHERE id = $1 AND state = 'writing'`
+	sqlPackDone   = `UPDATE cas_packs SET state = 'stored', until = 0 WHERE id = $1 AND state = 'writing'`
+
+	sqlChunkMark   = `UPDATE cas_chunks SET bad = $4 WHERE id = $1 AND pack = $2 AND off = $3 AND bad <> $4`
+	sqlPackIDs     = `SELECT id FROM cas_packs WHERE id > $1 AND state <> 'deleting' ORDER BY id LIMIT $2`
+	sqlPackThereID = `SELECT id FROM cas_packs WHERE id = $1`
+	sqlPackThere   = `SELECT COUNT(*) FROM cas_packs WHERE id = $1`
+
+	sqlKeyPage  = `SELECT id, key FROM cas_packs WHERE id > $1 ORDER BY id LIMIT $2`
+	sqlPackKey  = `UPDATE cas_packs SET key = $3 WHERE id = $1 AND key = $2`
+	sqlMetaSwap = `UPDATE cas_meta SET value = $3 WHERE name = $1 AND value = $2`
+
+	sqlTotalsOld  = `SELECT store, lane, blobs, refs, logical, uniq, chunks, chunked, stored, bad, packs, loose, held FROM cas_totals WHERE store < $1 ORDER BY store, lane LIMIT $2`
+	sqlTotalsDrop = `DELETE FROM cas_totals WHERE store = $1 AND lane = $2`
+
+	sqlAloneMaking = `UPDATE cas_making SET until = 0 WHERE until > 0`
+	sqlAlonePacks  = `UPDATE cas_packs SET until = 0 WHERE until > 0`
+)
+
 // Statements over several rows at once: texts for a few numbers of rows only, so that
 // they stay prepared.
 var (
 	sqlChunkPut = rowsText(`INSERT INTO cas_chunks (id, pack, off, stored, size, codec, refs, bad) VALUES `, 8,
-		` ON CONFLICT (id) DO UPDATE SET refs = cas_chunks.refs + excluded.refs RETURNING id, pack, off, stored, size, codec, bad`)
+		` ON CONFLICT (id) DO UPDATE SET refs = cas_chunks.refs + excluded.refs RETURNING id, pack, off, stored, bad, refs`)
 	sqlPartPut = rowsText(`INSERT INTO cas_parts (blob, off_end, chunk) VALUES `, 3, ``)
 )
 

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"plumb/base/clock"
 	"plumb/base/errs"
 	"plumb/base/ids"
+	"plumb/engines/cas/cdc"
 	"plumb/engines/cas/seal"
 	"plumb/engines/sqldb"
 )
@@ -18,12 +20,15 @@ import (
 type Store struct {
 	n      Needs
 	o      Options
-	id     string // of this store's rows in cas_totals
+	id     string   // of this Store's rows in cas_totals
+	name   [16]byte // of the data: in every object's header
+	limits limits
 	ring   *seal.Ring
-	cutter cutter
+	cutter *cdc.Cutter
 	ctx    context.Context // ends what goes on in the background
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+	writes sync.WaitGroup // packs that are being written
 
 	appending chan struct{} // a lock: guards cur, closing and what pack says
 	cur       *pack         // takes chunks; nil for none
@@ -40,11 +45,6 @@ type Store struct {
 	upMu  sync.Mutex
 	up    []string      // Pendings given up; guarded by upMu
 	knock chan struct{} // wakes the collector
-}
-
-// cutter finds where chunks end: engines/cas/cdc.
-type cutter interface {
-	Cut(b []byte, eof bool) int
 }
 
 // writers is Options.Writers when it is 0.
@@ -76,50 +76,75 @@ func open(ctx context.Context, n Needs, o Options) (*Store, error) {
 	if err := n.DB.Migrate(ctx, "cas", schemaFS); err != nil {
 		return nil, err
 	}
-	s := &Store{n: n, o: o, ring: ring, id: ids.New(n.Clock.Now()),
+	s := &Store{n: n, o: o, limits: usual, ring: ring, id: ids.New(n.Clock.Now()),
 		appending: make(chan struct{}, 1), ending: make(chan struct{}, o.Writers), knock: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.files.init(n.Bucket)
 	s.keys.init(ring)
-	if err := s.openCutter(ctx); err != nil {
+	if err := s.openSecrets(ctx); err != nil {
 		s.cancel()
 		return nil, err
+	}
+	if o.Alone {
+		if err := s.endOthers(ctx); err != nil {
+			s.cancel()
+			return nil, err
+		}
 	}
 	s.work.Add(1)
 	go s.background()
 	return s, nil
 }
 
-// secret returns the store's own key, which is made by whoever comes first.
-func (s *Store) secret(ctx context.Context) ([]byte, error) {
-	fresh := make([]byte, seal.KeySize)
-	rand.Read(fresh)
-	wrapped := s.ring.Wrap(fresh)
+// endOthers ends the leases of those who were here before.
+func (s *Store) endOthers(ctx context.Context) error {
 	err := s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		if _, err := tx.Exec(ctx, sqlMetaPut, metaChunker, wrapped); err != nil {
+		if _, err := tx.Exec(ctx, sqlAloneMaking); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, sqlMetaGet, metaChunker).Scan(&wrapped)
+		_, err := tx.Exec(ctx, sqlAlonePacks)
+		return err
+	})
+	s.nudge()
+	return err
+}
+
+// openSecrets reads the data's own name and key for cutting, which are made by whoever
+// comes first.
+func (s *Store) openSecrets(ctx context.Context) error {
+	name, key := make([]byte, len(s.name)), make([]byte, seal.KeySize)
+	rand.Read(name)
+	rand.Read(key)
+	wrapped := s.ring.Wrap(key)
+	err := s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		for meta, value := range map[string]*[]byte{metaName: &name, metaChunker: &wrapped} {
+			if _, err := tx.Exec(ctx, sqlMetaPut, meta, *value); err != nil {
+				return err
+			}
+			if err := tx.QueryRow(ctx, sqlMetaGet, meta).Scan(value); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return s.ring.Unwrap(wrapped)
+	if len(name) != len(s.name) {
+		return fmt.Errorf("the store's name has %d bytes", len(name))
+	}
+	s.name = [16]byte(name)
+	if key, err = s.ring.Unwrap(wrapped); err != nil {
+		return fmt.Errorf("read the key for cutting: %w", err)
+	}
+	s.cutter, err = cdc.New(key, cdc.Default)
+	return err
 }
 
-const metaChunker = "chunker"
-
-func (s *Store) openCutter(ctx context.Context) error {
-	if _, err := s.secret(ctx); err != nil {
-		return fmt.Errorf("read the chunker's key: %w", err)
-	}
-	s.cutter = fixedCuts{}
-	return nil
-}
-
-type fixedCuts struct{}
-
-func (fixedCuts) Cut(b []byte, eof bool) int { return min(len(b), 256<<10) }
+const (
+	metaName    = "name"
+	metaChunker = "chunker"
+)
 
 // Close waits for what it does in the background, and ends.
 func (s *Store) Close() error {
@@ -130,8 +155,14 @@ func (s *Store) Close() error {
 		s.closePack(s.cur)
 	}
 	s.unlockPacks()
-	s.nudge()
-	s.stop()
+	s.writes.Wait()
+	ctx, cancel := context.WithTimeout(s.ctx, 5*time.Second)
+	defer cancel()
+	if err := s.endGivenUp(ctx); err != nil {
+		s.n.Log.Debug("what was put and not taken waits for the end of its lease", "err", err)
+	}
+	s.cancel()
+	s.work.Wait()
 	s.files.close()
 	return nil
 }

@@ -85,6 +85,13 @@ func (s *Store) takeSmall(ctx context.Context, tx *sqldb.Tx, p *Pending, fresh b
 	if waste == 1 && p.trusted {
 		return nil
 	}
+	if waste == 0 { // an earlier Take may have written it for nothing
+		n, err := tx.Exec(ctx, sqlLooseUse, c.pack, c.off)
+		if err != nil || n == 1 {
+			d.loose += n
+			return err
+		}
+	}
 	n, err := tx.Exec(ctx, sqlLoosePut, c.pack, c.off, c.data, waste)
 	if err != nil {
 		return err
@@ -157,14 +164,14 @@ func (s *Store) putChunks(ctx context.Context, tx *sqldb.Tx, pack string, entrie
 		for rows.Next() {
 			var id []byte
 			var o lost
-			var isBad int64
-			if err := rows.Scan(&id, &o.pack, &o.off, &o.stored, &o.size, &o.codec, &isBad); err != nil {
+			var isBad, refs int64
+			if err := rows.Scan(&id, &o.pack, &o.off, &o.stored, &isBad, &refs); err != nil {
 				return err
 			}
 			o.entry = at[Hash(id)]
 			e := &entries[o.entry]
 			switch {
-			case o.pack == pack && o.off == e.off:
+			case refs == e.refs: // a chunk that was there had some
 				used[o.entry] = true
 				d.chunks++
 				d.chunked += e.size
@@ -186,14 +193,14 @@ func (s *Store) putChunks(ctx context.Context, tx *sqldb.Tx, pack string, entrie
 
 // lost is where a bad chunk lay.
 type lost struct {
-	entry                    int
-	pack                     string
-	off, stored, size, codec int64
+	entry       int
+	pack        string
+	off, stored int64
 }
 
 // heal replaces a bad chunk's place by that of its new copy.
 func (s *Store) heal(ctx context.Context, tx *sqldb.Tx, pack string, e *entry, o lost, d *delta) error {
-	if _, err := tx.Exec(ctx, sqlChunkMove, e.chunk[:], o.pack, o.off, pack, e.off, e.stored, e.codec); err != nil {
+	if _, err := tx.Exec(ctx, sqlChunkMove, e.chunk[:], o.pack, o.off, pack, e.off, e.stored, e.codec, int64(1)); err != nil {
 		return err
 	}
 	d.bad--

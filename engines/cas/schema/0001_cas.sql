@@ -58,6 +58,7 @@ CREATE TABLE cas_packs (
 CREATE INDEX cas_packs_writing ON cas_packs (until) WHERE state = 'writing';
 CREATE INDEX cas_packs_deleting ON cas_packs (id) WHERE state = 'deleting';
 CREATE INDEX cas_packs_sparse ON cas_packs (id) WHERE state = 'stored' AND kind = 'object' AND live * 4 < size * 3;
+CREATE INDEX cas_packs_small ON cas_packs (id) WHERE state = 'stored' AND kind = 'object' AND size < 4194304;
 CREATE INDEX cas_packs_loose ON cas_packs (id) WHERE kind = 'loose';
 
 CREATE TABLE cas_loose (

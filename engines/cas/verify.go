@@ -1,0 +1,70 @@
+package cas
+
+import (
+	"bytes"
+	"context"
+
+	"plumb/base/errs"
+)
+
+// Options.VerifyOnHit: content that is known is compared byte by byte with what came.
+// Two Puts of new content at the same moment are not compared with each other.
+
+// compare holds plain to the chunk of that name, if there is one. One that is damaged
+// goes into quarantine, so that this Put heals it.
+func (s *Store) compare(ctx context.Context, id Hash, plain []byte) error {
+	p, err := s.lookup(ctx, id)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	src := newSource(s)
+	defer src.end()
+	return s.compareAt(ctx, src, p, plain)
+}
+
+func (s *Store) compareAt(ctx context.Context, src *source, p place, plain []byte) error {
+	sealer, err := s.keys.sealer(p.pack, p.key)
+	if err == nil {
+		err = src.readWhole(ctx, p, sealer)
+	}
+	switch {
+	case isDamage(err):
+		return s.mark(ctx, p, 1)
+	case errs.Is(err, errs.NotFound):
+		return nil // it is just being moved or freed
+	case err != nil:
+		return err
+	case !bytes.Equal(src.view, plain):
+		return errs.New(errs.Internal, "two different contents have the SHA-256 %s", p.chunk)
+	}
+	return nil
+}
+
+// compareKnown does that for the chunks of a pack whose object is durable.
+func (s *Store) compareKnown(ctx context.Context, p *pack) error {
+	s.keys.put(p.id, p.sealer)
+	own, other := newSource(s), newSource(s)
+	defer own.end()
+	defer other.end()
+	own.until = p.off
+	for _, e := range uniqueChunks(p.entries) {
+		known, err := s.lookup(ctx, e.chunk)
+		if errs.Is(err, errs.NotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		mine := place{chunk: e.chunk, pack: p.id, off: e.off, stored: e.stored, size: e.size, codec: e.codec, key: p.key}
+		if err := own.readWhole(ctx, mine, p.sealer); err != nil {
+			return err
+		}
+		if err := s.compareAt(ctx, other, known, own.view); err != nil {
+			return err
+		}
+	}
+	return nil
+}
