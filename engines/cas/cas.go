@@ -98,8 +98,13 @@ type PutOptions struct {
 	// Limit refuses more bytes than this as TooLarge: MaxSize when 0.
 	Limit int64
 	// Trusted skips writing what is known already. Its time tells whether the store
-	// has the content, so it is for stores with one owner.
+	// has the content, so it is for stores with one owner. Conflict says that what it
+	// counted on went meanwhile, and r could not be read again: put once more.
 	Trusted bool
+	// Later returns before what was written is durable, so that many contents share an
+	// object and its syncs: Pending.Ready must come before Take. Small ones go into
+	// objects too. For who stores a whole tree.
+	Later bool
 	// Whole keeps the blob in one chunk up to 1 MiB, and else cuts it at fixed
 	// lengths: for comparison, and for content that is never edited.
 	Whole bool

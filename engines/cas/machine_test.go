@@ -72,7 +72,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"put": func(r *rapid.T) {
 			i := some(r)
-			opt := cas.PutOptions{Trusted: rapid.Bool().Draw(r, "trusted"), Whole: rapid.Bool().Draw(r, "whole")}
+			opt := cas.PutOptions{Later: rapid.Bool().Draw(r, "later"), Trusted: rapid.Bool().Draw(r, "trusted"), Whole: rapid.Bool().Draw(r, "whole")}
 			p, err := m.store.Put(ctx, bytes.NewReader(machineContents[i]), opt)
 			if err != nil {
 				r.Fatal(err)
@@ -86,6 +86,11 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			}
 			k := rapid.IntRange(0, len(m.pending)-1).Draw(r, "pending")
 			p, i := m.pending[k], m.content[k]
+			if err := p.Ready(ctx); errs.Is(err, errs.Conflict) {
+				return
+			} else if err != nil {
+				r.Fatal(err)
+			}
 			err := m.write(r, func(ctx context.Context, tx *sqldb.Tx) error { return m.store.Take(ctx, tx, p) })
 			switch {
 			case err == nil:

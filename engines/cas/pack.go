@@ -47,6 +47,7 @@ type entry struct {
 	blob  *Pending // whose part it is
 	end   int64    // where in the blob it ends
 	only  bool     // it is the whole blob
+	bare  bool     // without bytes: they are known, or stand in the same pack
 	chunk Hash
 	size  int64
 
@@ -70,6 +71,7 @@ type pack struct {
 	// Guarded by the store's appending lock; the writer's own once closed is true.
 	off     int64
 	entries []entry
+	index   map[Hash]*Pending // who wrote a chunk into this pack
 	closed  bool
 	wanted  bool // somebody waits for it
 }
@@ -82,7 +84,7 @@ func packKey(id string) string { return "cas/" + id[len(id)-2:] + "/" + id }
 // newPack registers a pack, so that the collector knows of it before there is an object.
 func (s *Store) newPack(ctx context.Context) (*pack, error) {
 	now := s.n.Clock.Now()
-	p := &pack{id: ids.New(now), made: now, off: packHeader,
+	p := &pack{id: ids.New(now), made: now, off: packHeader, index: map[Hash]*Pending{},
 		queue: make(chan *buffer, packQueue), failed: make(chan struct{}), done: make(chan struct{})}
 	wrapped, sealer, err := s.newKey()
 	if err != nil {
@@ -214,6 +216,22 @@ func (s *Store) append(ctx context.Context, e entry, plain []byte) (*pack, error
 	if err != nil {
 		return nil, err
 	}
+	if by := p.index[e.chunk]; by != nil && !by.gone.Load() && (by == e.blob || e.blob.trusted) {
+		e.bare = true // what a blob repeats is no secret to it
+	}
+	if !e.bare {
+		if err := s.appendBytes(ctx, p, &e, plain); err != nil {
+			return nil, err
+		}
+	}
+	p.entries = append(p.entries, e)
+	if p.off >= s.limits.packSize || len(p.entries) >= s.limits.packChunks {
+		return p, s.closeFull(ctx, p)
+	}
+	return p, nil
+}
+
+func (s *Store) appendBytes(ctx context.Context, p *pack, e *entry, plain []byte) error {
 	b := s.takeBuffer()
 	e.off = p.off
 	b.b = sealInto(b.b[:0], p.sealer, plain, uint64(e.off), e.chunk)
@@ -221,16 +239,13 @@ func (s *Store) append(ctx context.Context, e entry, plain []byte) (*pack, error
 	select {
 	case p.queue <- b:
 	case <-p.failed:
-		return nil, p.err
+		return p.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err() // the place stays free: nothing was written under its nonce
 	}
 	p.off += e.stored
-	p.entries = append(p.entries, e)
-	if p.off >= s.limits.packSize || len(p.entries) >= s.limits.packChunks {
-		return p, s.closeFull(ctx, p)
-	}
-	return p, nil
+	p.index[e.chunk] = e.blob
+	return nil
 }
 
 // sealInto appends a chunk as it will lie. A bare chunk without bytes gets one, so that
@@ -357,44 +372,80 @@ func (s *Store) finishPack(ctx context.Context, p *pack) error {
 // commitPack makes the chunks of a durable object known, and the parts of the blobs that
 // they are for, in one transaction of at most limits.packChunks chunks.
 func (s *Store) commitPack(ctx context.Context, p *pack) error {
-	live := false
-	err := s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		entries := notGone(p.entries)
-		kept := uniqueChunks(entries)
-		d := delta{packs: 1, held: p.off - packHeader}
-		used, err := s.putChunks(ctx, tx, p.id, kept, &d)
-		if err != nil {
+	for {
+		var lost []*Pending
+		live := false
+		err := s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+			live, lost, err = s.commitOnce(ctx, tx, p)
 			return err
+		})
+		if err == errLost {
+			for _, b := range lost {
+				b.lost.Store(true)
+				b.gone.Store(true)
+			}
+			continue // without those
 		}
-		bytes := int64(0)
-		for i, e := range kept {
-			if used[i] {
-				bytes += e.stored
+		if err == errPackEnded && s.wasStored(ctx, p.id) {
+			err = nil
+		}
+		if err == nil && !live {
+			s.nudge()
+		}
+		return err
+	}
+}
+
+// commitOnce does it, unless blobs count on chunks that went: it returns those.
+func (s *Store) commitOnce(ctx context.Context, tx *sqldb.Tx, p *pack) (live bool, lost []*Pending, err error) {
+	entries := notGone(p.entries)
+	kept, bare := uniqueChunks(entries)
+	for _, e := range bare {
+		n, err := tx.Exec(ctx, sqlChunkAdd, e.chunk[:], e.refs)
+		if err != nil {
+			return false, nil, err
+		}
+		if n > 0 {
+			continue
+		}
+		for _, o := range entries {
+			if o.chunk == e.chunk {
+				lost = append(lost, o.blob)
 			}
 		}
-		state := "stored"
-		if live = bytes > 0; !live {
-			state = "deleting"
-		}
-		n, err := tx.Exec(ctx, sqlPackStored, p.id, state, p.off-packHeader, bytes)
-		if err == nil && n == 0 {
-			return errPackEnded
-		}
-		if err == nil {
-			err = s.putParts(ctx, tx, entries)
-		}
-		if err != nil {
-			return err
-		}
-		return s.count(ctx, tx, ownLane, d)
-	})
-	if err == errPackEnded && s.wasStored(ctx, p.id) {
-		err = nil
 	}
-	if err == nil && !live {
-		s.nudge()
+	if len(lost) > 0 {
+		return false, lost, errLost
 	}
-	return err
+	d := delta{}
+	used, err := s.putChunks(ctx, tx, p.id, kept, &d)
+	if err != nil {
+		return false, nil, err
+	}
+	bytes, size := int64(0), p.off-packHeader
+	for i, e := range kept {
+		if used[i] {
+			bytes += e.stored
+		}
+	}
+	if size > 0 {
+		d.packs, d.held = 1, size
+	}
+	state := "stored"
+	if bytes == 0 {
+		state = "deleting"
+	}
+	n, err := tx.Exec(ctx, sqlPackStored, p.id, state, size, bytes)
+	if err == nil && n == 0 {
+		err = errPackEnded
+	}
+	if err == nil {
+		err = s.putParts(ctx, tx, entries)
+	}
+	if err == nil {
+		err = s.count(ctx, tx, ownLane, d)
+	}
+	return bytes > 0, nil, err
 }
 
 var errPackEnded = errs.New(errs.Conflict, "the collector ended a pack that was being written")
@@ -422,21 +473,31 @@ func notGone(all []entry) []entry {
 }
 
 // uniqueChunks returns each chunk once, with its references, and in order, so that two
-// transactions never wait for each other crosswise.
-func uniqueChunks(entries []entry) []entry {
-	out := slices.Clone(entries)
-	slices.SortStableFunc(out, func(a, b entry) int { return bytes.Compare(a.chunk[:], b.chunk[:]) })
-	n := 0
-	for _, e := range out {
-		if n > 0 && out[n-1].chunk == e.chunk {
-			out[n-1].refs++
-			continue
+// transactions never wait for each other crosswise: those that have bytes in the pack,
+// and those that have not.
+func uniqueChunks(entries []entry) (kept, bare []entry) {
+	all := slices.Clone(entries)
+	slices.SortStableFunc(all, func(a, b entry) int {
+		if c := bytes.Compare(a.chunk[:], b.chunk[:]); c != 0 || a.bare == b.bare {
+			return c
 		}
-		e.refs = 1
-		out[n] = e
-		n++
+		if a.bare {
+			return 1
+		}
+		return -1
+	})
+	for i := 0; i < len(all); {
+		e := all[i]
+		for e.refs = 0; i < len(all) && all[i].chunk == e.chunk; i++ {
+			e.refs++
+		}
+		if e.bare {
+			bare = append(bare, e)
+		} else {
+			kept = append(kept, e)
+		}
 	}
-	return out[:n]
+	return kept, bare
 }
 
 // putParts writes the parts of the blobs in a pack, and what their makers hold.

@@ -36,9 +36,11 @@ type Pending struct {
 	count   int64 // chunks
 	only    bool  // one chunk
 	trusted bool
+	later   bool // not known to be durable yet
 	small   *smallChunk
 	packs   []*pack // in which its chunks lie
 	gone    atomic.Bool
+	lost    atomic.Bool // a chunk that it counted on went
 }
 
 // smallChunk is a small blob, sealed for its place in a loose pack.
@@ -83,24 +85,50 @@ func (p *Pending) parts() int64 {
 // Put reads r to its end and stores what it read, durably, though nothing refers to
 // it until Take. An error of r is returned wrapped.
 func (s *Store) Put(ctx context.Context, r io.Reader, opt PutOptions) (*Pending, error) {
-	p := &Pending{store: s, id: ids.New(s.n.Clock.Now()), trusted: opt.Trusted}
 	if opt.Limit <= 0 || opt.Limit > MaxSize {
 		opt.Limit = MaxSize
 	}
-	err := s.put(ctx, r, opt, p)
+	start := int64(-1)
+	seeker, ok := r.(io.Seeker)
+	if ok && opt.Trusted {
+		if at, err := seeker.Seek(0, io.SeekCurrent); err == nil {
+			start = at
+		}
+	}
+	p, err := s.put(ctx, r, opt)
+	if errors.Is(err, errLost) && start >= 0 {
+		if _, err = seeker.Seek(start, io.SeekStart); err == nil {
+			opt.Trusted = false
+			p, err = s.put(ctx, r, opt)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("put content: %w", err)
+	}
+	return p, nil
+}
+
+var errLost = errs.New(errs.Conflict, "content that was known has gone meanwhile: put it again")
+
+func (s *Store) put(ctx context.Context, r io.Reader, opt PutOptions) (*Pending, error) {
+	p := &Pending{store: s, id: ids.New(s.n.Clock.Now()), trusted: opt.Trusted, later: opt.Later}
+	err := s.putAll(ctx, r, opt, p)
+	if err == nil && p.small == nil && !opt.Later {
+		err = p.wait(ctx)
+	}
 	if err != nil {
 		p.gone.Store(true)
 		if len(p.packs) > 0 {
 			s.giveUp(p.id)
 		}
-		return nil, fmt.Errorf("put content: %w", err)
+		return nil, err
 	}
 	return p, nil
 }
 
 var smallBuffers = sync.Pool{New: func() any { return new([smallSize + 1]byte) }}
 
-func (s *Store) put(ctx context.Context, r io.Reader, opt PutOptions, p *Pending) error {
+func (s *Store) putAll(ctx context.Context, r io.Reader, opt PutOptions, p *Pending) error {
 	buf := smallBuffers.Get().(*[smallSize + 1]byte)
 	defer smallBuffers.Put(buf)
 	n, err := readFull(ctx, r, buf[:])
@@ -111,13 +139,26 @@ func (s *Store) put(ctx context.Context, r io.Reader, opt PutOptions, p *Pending
 	if int64(n) > opt.Limit {
 		return errTooLarge(opt.Limit)
 	}
-	if n <= smallSize {
-		return s.putSmall(ctx, buf[:n], p)
+	switch {
+	case n > smallSize:
+		return s.putLarge(ctx, buf[:n], r, opt, p)
+	case opt.Later:
+		return s.putChunk(ctx, buf[:n], nil, true, p)
 	}
-	if err := s.putLarge(ctx, buf[:n], r, opt, p); err != nil {
-		return err
+	return s.putSmall(ctx, buf[:n], p)
+}
+
+// Ready waits until what was put with PutOptions.Later is durable, and has it made so
+// if need be.
+func (p *Pending) Ready(ctx context.Context) error {
+	if !p.later {
+		return nil
 	}
-	return p.wait(ctx)
+	if err := p.wait(ctx); err != nil {
+		return fmt.Errorf("store blob %s: %w", p.hash, err)
+	}
+	p.later = false
+	return nil
 }
 
 func errTooLarge(limit int64) error {
@@ -259,10 +300,18 @@ func (s *Store) putChunk(ctx context.Context, plain []byte, whole hash.Hash, las
 			whole.Sum(p.hash[:0])
 		}
 	}
-	packed, codec := s.squeeze(plain, p.head)
-	defer s.giveBuffer(packed)
-	if packed != nil {
-		plain, e.codec = packed.b, codec
+	var err error
+	if p.trusted {
+		if e.bare, err = s.has(ctx, e.chunk); err != nil {
+			return err
+		}
+	}
+	if !e.bare {
+		packed, codec := s.squeeze(plain, p.head)
+		defer s.giveBuffer(packed)
+		if packed != nil {
+			plain, e.codec = packed.b, codec
+		}
 	}
 	in, err := s.append(ctx, e, plain)
 	if err != nil {
@@ -272,6 +321,15 @@ func (s *Store) putChunk(ctx context.Context, plain []byte, whole hash.Hash, las
 		p.packs = append(p.packs, in)
 	}
 	return nil
+}
+
+// has says whether a chunk is there and well.
+func (s *Store) has(ctx context.Context, id Hash) (bool, error) {
+	var n int64
+	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		return tx.QueryRow(ctx, sqlChunkHas, id[:]).Scan(&n)
+	})
+	return n > 0, err
 }
 
 // wait ends the pack that is still open and waits until all of p's are durable.
@@ -290,5 +348,8 @@ func (p *Pending) wait(ctx context.Context) error {
 		}
 	}
 	p.packs = p.packs[:1] // only that there were some matters from here on
+	if p.lost.Load() {
+		return errLost
+	}
 	return nil
 }

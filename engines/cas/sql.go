@@ -55,6 +55,8 @@ const (
 	sqlLooseDrop = `DELETE FROM cas_loose WHERE pack = $1 AND off = $2 AND waste = 0`
 
 	sqlChunkMove = `UPDATE cas_chunks SET pack = $4, off = $5, stored = $6, codec = $7, bad = 0 WHERE id = $1 AND pack = $2 AND off = $3 AND bad = $8`
+	sqlChunkHas  = `SELECT COUNT(*) FROM cas_chunks WHERE id = $1 AND bad = 0`
+	sqlChunkAdd  = `UPDATE cas_chunks SET refs = refs + $2 WHERE id = $1`
 	sqlChunkGet  = `SELECT c.pack, c.off, c.stored, c.size, c.codec, k.kind, k.key FROM cas_chunks c JOIN cas_packs k ON k.id = c.pack WHERE c.id = $1`
 	sqlChunkPage = `SELECT p.off_end, p.chunk, c.pack, c.off, c.stored, c.size, c.codec, k.kind, k.key
 		FROM cas_parts p JOIN cas_chunks c ON c.id = p.chunk JOIN cas_packs k ON k.id = c.pack

@@ -20,6 +20,9 @@ func (s *Store) Take(ctx context.Context, tx *sqldb.Tx, p *Pending) error {
 }
 
 func (s *Store) take(ctx context.Context, tx *sqldb.Tx, p *Pending) error {
+	if p.later {
+		return errs.New(errs.Internal, "Take before Ready")
+	}
 	var id string
 	var refs, takes int64
 	if err := tx.QueryRow(ctx, sqlBlobTake, p.hash[:], p.id, p.size, p.parts()).Scan(&id, &refs, &takes); err != nil {

@@ -50,7 +50,8 @@ func (s *Store) compareKnown(ctx context.Context, p *pack) error {
 	defer own.end()
 	defer other.end()
 	own.until = p.off
-	for _, e := range uniqueChunks(p.entries) {
+	kept, _ := uniqueChunks(p.entries)
+	for _, e := range kept {
 		known, err := s.lookup(ctx, e.chunk)
 		if errs.Is(err, errs.NotFound) {
 			continue
