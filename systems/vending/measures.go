@@ -35,7 +35,7 @@ func newMeasures(s *System) measures {
 	m.plans.WithLabelValues(planDone)
 	m.plans.WithLabelValues(planFailed)
 	m.planTime = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Subsystem: sub, Name: "plan_seconds", Help: "Time that a city's plan took.", Buckets: prometheus.ExponentialBuckets(0.05, 2, 14)})
-	m.leftOut = prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "visits_left_out_total", Help: "Visits that were wanted and for which nobody had the time."})
+	m.leftOut = prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "visits_left_out_total", Help: "Visits that were wanted and left out."})
 	m.audits = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "audits_total", Help: "EVA-DTS files by the verdict of their checksums."}, []string{"verdict"})
 	for _, v := range []string{"ok", "no_checksum", "bad_checksum"} {
 		m.audits.WithLabelValues(v)

@@ -35,7 +35,7 @@ type Outcome struct {
 	Unknown    int     `json:"unknown"`  // never heard: nothing to plan from
 	Candidates int     `json:"candidates"`
 	Visits     int     `json:"visits"`
-	Left       int     `json:"left"` // wanted, and nobody has the time
+	Left       int     `json:"left"` // wanted, and nobody comes
 	Vehicles   int     `json:"vehicles"`
 	Items      int64   `json:"items"`
 	Metres     float64 `json:"metres"`

@@ -269,9 +269,14 @@ func TestLeftOut(t *testing.T) {
 		if p.Visits != 0 || p.Left != 7 || !strings.Contains(strings.Join(p.LeftOut[6].Why, " "), "too short") {
 			t.Errorf("a shift of a minute: %+v", p)
 		}
-		p = plan(map[string]any{"shift_minutes": 480, "capacity": 25})
+		p = plan(map[string]any{"shift_minutes": 100, "capacity": 25})
 		if p.Visits != 2 || p.Left != 5 || p.Items != 22 {
 			t.Errorf("a small vehicle: %d visits, %d left, %d items", p.Visits, p.Left, p.Items)
+		}
+		for _, v := range p.LeftOut {
+			if why := v.Why[len(v.Why)-1]; v.Machine != "lost" && why != "no vehicle has room left" {
+				t.Errorf("%s is left out since %s", v.Machine, why)
+			}
 		}
 	}, hasty)
 }

@@ -19,7 +19,6 @@ import (
 	"slices"
 	"time"
 
-	"plumb/base/errs"
 	"plumb/engines/routing"
 	"plumb/systems/vending/internal/demand"
 )
@@ -92,7 +91,7 @@ type Load struct {
 // Plan is a city's day.
 type Plan struct {
 	Routes     []Route
-	LeftOut    []Visit // wanted, and nobody had the time; the most urgent first
+	LeftOut    []Visit // wanted, and nobody comes; the most urgent first, each with the reason
 	Candidates int
 	Metres     float64
 }
@@ -267,19 +266,26 @@ func drive(ctx context.Context, c City, kind string, machines []Machine, visits 
 		placed = append(placed, v)
 	}
 	if vehicles == 0 {
-		return nil, append(left, placed...), nil
+		for _, v := range placed {
+			v.Why = append(v.Why, map[string]string{Restock: "the city has no vehicles", Repair: "the city has no technicians"}[kind])
+			left = append(left, v)
+		}
+		return nil, left, nil
 	}
-	parts := districts(c, machines, placed, vehicles)
+	parts, used := districts(c, machines, placed, vehicles), 0
 	for i, part := range parts {
 		share := b
 		share.CPU = time.Duration(float64(b.CPU) * float64(len(part.visits)) / float64(max(1, len(placed))))
 		share.Seed += uint64(i)
-		r, out, err := tour(ctx, c, kind, machines, part.visits, part.vehicles, share)
+		r, out, err := part.plan(ctx, c, kind, machines, share)
 		if err != nil {
 			return nil, nil, err
 		}
 		for k := range r {
-			r[k].Vehicle = len(routes) + k + 1
+			r[k].Vehicle += used
+		}
+		if len(r) > 0 {
+			used = r[len(r)-1].Vehicle
 		}
 		routes, left = append(routes, r...), append(left, out...)
 	}
@@ -311,61 +317,4 @@ func districts(c City, machines []Machine, visits []Visit, vehicles int) []part 
 		list[i] = part{visits[from:to], vehicles*(i+1)/n - vehicles*i/n}
 	}
 	return list
-}
-
-// tour plans the routes of one district.
-func tour(ctx context.Context, c City, kind string, machines []Machine, visits []Visit, vehicles int, b Budget) (routes []Route, left []Visit, err error) {
-	places := []routing.Place{c.Depot}
-	p := routing.Problem{Stops: []routing.Stop{{}}, Vehicles: vehicles, Limit: c.Shift.Seconds()}
-	var with []Visit
-	for _, v := range visits {
-		if len(places) == routing.MaxStops {
-			v.Why = append(v.Why, "too many visits in its district")
-			left = append(left, v)
-			continue
-		}
-		stop := routing.Stop{Service: v.Service.Seconds(), Penalty: v.Metres}
-		if kind == Restock {
-			for _, l := range v.Load {
-				stop.Demand += l.Items
-			}
-			p.Capacity = c.Capacity
-		}
-		places, p.Stops, with = append(places, *machines[v.Machine].Place), append(p.Stops, stop), append(with, v)
-	}
-	p.Cost = routing.Metres(places, detour)
-	p.Time = p.Cost.Scaled(1 / speed)
-	o := routing.Options{CPU: b.CPU, Iterations: b.Steps, Seed: b.Seed}
-	s, err := routing.Solve(ctx, p, o)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := p.Check(s); err != nil {
-		return nil, nil, errs.Wrap(errs.Internal, err, "the routes break a rule")
-	}
-	for _, stops := range s.Routes {
-		begin, back := p.Times(stops)
-		r := Route{Kind: kind, Metres: p.Length(stops), Back: seconds(back)}
-		for i, stop := range stops {
-			v := with[stop-1]
-			v.Arrive = seconds(begin[i])
-			r.Visits = append(r.Visits, v)
-		}
-		routes = append(routes, r)
-	}
-	for _, i := range s.Dropped {
-		v := with[i-1]
-		switch back := p.Time.At(0, i) + p.Time.At(i, 0) + p.Stops[i].Service; {
-		case back > p.Limit:
-			v.Why = append(v.Why, "a shift is too short to go there")
-		default:
-			v.Why = append(v.Why, "no vehicle has the time")
-		}
-		left = append(left, v)
-	}
-	return routes, left, nil
-}
-
-func seconds(s float64) time.Duration {
-	return time.Duration(s * float64(time.Second)).Round(time.Second)
 }
