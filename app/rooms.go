@@ -2,7 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -107,7 +110,45 @@ func Commands() []*cobra.Command {
 }
 
 // roomCommands joins what the rooms declare.
-func roomCommands() []face.Command { return vending.Commands() }
+func roomCommands() []face.Command {
+	return slices.Concat(files.Commands(openFiles), vending.Commands())
+}
+
+// openFiles opens the files room alone, on the data folder of a server that does not
+// run, for commands with --data. Settings come from the environment and plumb.yaml. It
+// has one user, who may know from the time it takes whether content is there already.
+func openFiles(ctx context.Context, data string) (s *files.System, end func() error, err error) {
+	if _, err := os.Stat(filepath.Join(data, "VERSION")); err != nil {
+		return nil, nil, errs.Wrap(errs.Invalid, err, "%s is no data folder", data)
+	}
+	cfg, _, err := Load(map[string]string{"data": data}, os.Environ(), "")
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Files.Trusted = true
+	if cfg.LogLevel == "info" {
+		cfg.LogLevel = "warn" // what happened is the command's to say
+	}
+	folder, err := OpenFolder(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	log := newLog(cfg, os.Stderr)
+	e, err := openEngines(ctx, cfg, folder, log)
+	if err != nil {
+		return nil, nil, errors.Join(err, folder.Close())
+	}
+	s, err = files.New(ctx, files.Needs{
+		DB: e.db, CAS: e.cas, Links: e.links, Jobs: e.jobs, Once: e.once, Bus: e.bus, People: e.accounts, Clock: e.clock, Log: e.log, URL: "http://127.0.0.1",
+	}, cfg.Files)
+	if err != nil {
+		return nil, nil, errors.Join(err, e.close(), folder.Close())
+	}
+	return s, func() error {
+		s.Close()
+		return errors.Join(e.close(), folder.Close())
+	}, nil
+}
 
 // filesSettings are the keys of the files room.
 func filesSettings(c *files.Config) []Setting {

@@ -186,7 +186,11 @@ type collectOut struct {
 
 func (s *System) postCollect(ctx context.Context, _ *struct{}) (*answer[collectOut], error) {
 	r, err := s.Collect(ctx, nil)
-	return answered(collectOut(r), err)
+	return answered(collected(r), err)
+}
+
+func collected(r cas.CollectResult) collectOut {
+	return collectOut{r.Blobs, r.Chunks, r.Packs, r.Freed, r.Moved}
 }
 
 type scrubOut struct {
@@ -198,7 +202,7 @@ type scrubOut struct {
 }
 
 func scrubbed(r cas.ScrubResult) scrubOut {
-	out := scrubOut(r)
+	out := scrubOut{r.Chunks, r.Bytes, r.Bad, r.Repaired, r.Faults}
 	if out.Faults == nil {
 		out.Faults = []string{}
 	}

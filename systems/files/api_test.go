@@ -153,6 +153,9 @@ func TestTheAPIGoesThrough(t *testing.T) {
 		problem(t, h.call("POST", apiRoot+"/folders/docs", "ada", nil), 409, "already")
 		get[nodeOut](h, 201, "POST", apiRoot+"/folders/docs/x/y?parents=true", "ada", nil)
 		h.put("ada", "docs/a.txt", "hello")
+		if root := get[nodesOut](h, 200, "GET", apiRoot+"/list/", "ada", nil); len(root.Nodes) != 1 || root.Nodes[0].Name != "docs" {
+			t.Errorf("%+v", root)
+		}
 		got := get[nodesOut](h, 200, "GET", apiRoot+"/list/docs?limit=1", "ada", nil)
 		if len(got.Nodes) != 1 || got.Nodes[0].Name != "a.txt" || got.Next == "" {
 			t.Fatalf("%+v", got)

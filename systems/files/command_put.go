@@ -1,0 +1,367 @@
+package files
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"plumb/base/errs"
+	"plumb/base/ids"
+	"plumb/base/units"
+	"plumb/systems/files/internal/remote"
+)
+
+// Bounds of a transfer.
+const (
+	carriers = 8   // files under way at once
+	mostSaid = 100 // failures that are told one by one
+)
+
+// carriedOut is what became of a put or get.
+type carriedOut struct {
+	Files   int64    `json:"files"`   // that were sent or fetched
+	Bytes   int64    `json:"bytes"`   // of them
+	Same    int64    `json:"same"`    // that were there already, alike
+	Skipped []string `json:"skipped"` // what is neither file nor folder
+	Failed  []string `json:"failed"`  // the first hundred, each with its reason
+}
+
+// carrier counts while several carry.
+type carrier struct {
+	mu   sync.Mutex
+	out  carriedOut
+	bad  int
+	bar  *progressbar.ProgressBar
+	work chan func()
+	all  sync.WaitGroup
+}
+
+func newCarrier(b *progressbar.ProgressBar) *carrier {
+	t := &carrier{bar: b, work: make(chan func()), out: carriedOut{Skipped: []string{}, Failed: []string{}}}
+	for range carriers {
+		t.all.Go(func() {
+			for fn := range t.work {
+				fn()
+			}
+		})
+	}
+	return t
+}
+
+// carry runs fn beside others and counts what became of name.
+func (t *carrier) carry(name string, size int64, fn func() (same bool, err error)) {
+	t.work <- func() {
+		same, err := fn()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		switch {
+		case err != nil:
+			t.fail(name, err)
+		case same:
+			t.out.Same++
+		default:
+			t.out.Files++
+			t.out.Bytes += size
+		}
+	}
+}
+
+// fail notes a failure; the lock is held.
+func (t *carrier) fail(name string, err error) {
+	t.bad++
+	if len(t.out.Failed) < mostSaid {
+		text := errs.Message(err)
+		if text == "" {
+			text = err.Error()
+		}
+		t.out.Failed = append(t.out.Failed, name+": "+text)
+	}
+}
+
+// end waits for all and prints what became of them.
+func (t *carrier) end(s *session, cmd *cobra.Command, verb string, err error) error {
+	close(t.work)
+	t.all.Wait()
+	t.bar.Finish()
+	for _, line := range t.out.Failed {
+		fmt.Fprintln(cmd.ErrOrStderr(), line)
+	}
+	for _, name := range t.out.Skipped {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: skipped, it is neither a file nor a folder\n", name)
+	}
+	if perr := s.print(cmd, t.out, func(w io.Writer) {
+		fmt.Fprintf(w, "%s files with %s were %s, %s were there already.\n", units.Count(t.out.Files), units.Bytes(float64(t.out.Bytes)), verb, units.Count(t.out.Same))
+	}); err == nil {
+		err = perr
+	}
+	if err == nil && t.bad > 0 {
+		err = fmt.Errorf("%d files could not be %s; the same command goes on with them", t.bad, verb)
+	}
+	return err
+}
+
+// putCommand is `plumb files put`.
+func putCommand(s *session) *cobra.Command {
+	var to string
+	cmd := &cobra.Command{
+		Use: "put PATH...", Short: "Store files and folders", Args: cobra.MinimumNArgs(1),
+		Long: "Stores files, and folders with all that is below them, under their own names. What is there already with\n" +
+			"the same content is not sent again, so that the same command goes on where one was broken off. Links are\n" +
+			"not followed; - stores standard input under the name that --to ends in. Exit status 1 when a file failed.",
+		Example: "  plumb files put notes.txt photos/ --to backup\n  plumb files put --data plumb-data --json music/\n  pg_dump house | plumb files put - --to dumps/house.sql",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.with(cmd, func(ctx context.Context, sh shelf) error {
+				t := newCarrier(bar(cmd, "put", -1))
+				var err error
+				for _, a := range args {
+					if err = putAny(ctx, cmd, t, sh, a, to); err != nil {
+						break
+					}
+				}
+				return t.end(s, cmd, "stored", err)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "folder to put them into; made when it lacks")
+	return cmd
+}
+
+// putAny stores one argument.
+func putAny(ctx context.Context, cmd *cobra.Command, t *carrier, sh shelf, name, to string) error {
+	if name == "-" {
+		if to == "" {
+			return errs.New(errs.Invalid, "standard input needs a name: --to PATH")
+		}
+		t.carry("-", 0, func() (bool, error) { return false, sh.Put(ctx, to, cmd.InOrStdin(), -1, time.Time{}) })
+		return nil
+	}
+	info, err := os.Lstat(name)
+	if err != nil {
+		return errs.Wrap(errs.Invalid, err, "%s cannot be read", name)
+	}
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return errs.Wrap(errs.Invalid, err, "%s cannot be read", name)
+	}
+	at := path.Join(to, filepath.Base(abs))
+	if !info.IsDir() {
+		known, err := sh.Stat(ctx, at)
+		if err != nil && !notFound(err) {
+			return err
+		}
+		t.putFile(ctx, sh, name, at, info, known)
+		return nil
+	}
+	return t.putFolder(ctx, sh, name, at)
+}
+
+// putFolder stores a folder: first what is in it, then what is below.
+func (t *carrier) putFolder(ctx context.Context, sh shelf, name, at string) error {
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.fail(name, err)
+		return ctx.Err()
+	}
+	known := map[string]remote.Node{}
+	list, err := listing(ctx, sh, at)
+	if notFound(err) {
+		err = sh.Mkdir(ctx, at)
+	}
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		known[n.Name] = n
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		from, to := filepath.Join(name, e.Name()), at+"/"+e.Name()
+		info, err := e.Info()
+		switch {
+		case err != nil:
+			t.mu.Lock()
+			t.fail(from, err)
+			t.mu.Unlock()
+		case e.IsDir():
+			if err := t.putFolder(ctx, sh, from, to); err != nil {
+				return err
+			}
+		default:
+			t.putFile(ctx, sh, from, to, info, known[e.Name()])
+		}
+	}
+	return nil
+}
+
+// putFile stores one file, unless known is the same.
+func (t *carrier) putFile(ctx context.Context, sh shelf, name, at string, info fs.FileInfo, known remote.Node) {
+	if !info.Mode().IsRegular() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if len(t.out.Skipped) < mostSaid {
+			t.out.Skipped = append(t.out.Skipped, name)
+		}
+		return
+	}
+	t.carry(name, info.Size(), func() (bool, error) {
+		f, err := os.Open(name)
+		if err != nil {
+			return false, err
+		}
+		defer f.Close()
+		if known.Kind == "file" && known.Size == info.Size() {
+			same, err := isContent(f, known.SHA256)
+			if err != nil || same {
+				return same, err
+			}
+		}
+		return false, sh.Put(ctx, at, &told{f, t.bar}, info.Size(), info.ModTime())
+	})
+}
+
+// isContent says whether a file has the content of that hash; it is rewound then.
+func isContent(f *os.File, hash string) (bool, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return false, err
+	}
+	_, err := f.Seek(0, io.SeekStart)
+	return hex.EncodeToString(h.Sum(nil)) == hash, err
+}
+
+// told is a reader that moves a bar.
+type told struct {
+	r   io.Reader
+	bar *progressbar.ProgressBar
+}
+
+func (t *told) Read(b []byte) (int, error) {
+	n, err := t.r.Read(b)
+	t.bar.Add(n)
+	return n, err
+}
+
+// getCommand is `plumb files get`.
+func getCommand(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "get PATH [FOLDER]", Short: "Fetch a file, or a folder with all that is below it", Args: cobra.RangeArgs(1, 2),
+		Long: "Fetches a file or folder into FOLDER (the present one, when it is not named) under its own name. What is\n" +
+			"there already with the same content is not fetched again; other files of the same names are replaced.\n" +
+			"With - as FOLDER a file goes to standard output. Each file appears when it is whole.",
+		Example: "  plumb files get trips/2026 Downloads\n  plumb files get dumps/house.sql - | psql house",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.with(cmd, func(ctx context.Context, sh shelf) error {
+				from, into := strings.Trim(args[0], "/"), append(args, ".")[1]
+				if into == "-" {
+					return cat(ctx, sh, from, cmd.OutOrStdout())
+				}
+				n, err := sh.Stat(ctx, from)
+				if err != nil {
+					return err
+				}
+				if n.Name == "" {
+					n.Name = "files"
+				}
+				t := newCarrier(bar(cmd, "get", -1))
+				return t.end(s, cmd, "fetched", t.getAny(ctx, sh, n, from, filepath.Join(into, n.Name)))
+			})
+		},
+	}
+}
+
+// cat writes a content to w.
+func cat(ctx context.Context, sh shelf, from string, w io.Writer) error {
+	r, err := sh.Get(ctx, from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(w, r)
+	return err
+}
+
+// getAny fetches a node. The server's names were checked when they were made; one that
+// would leave the folder is refused all the same, because the server may be anybody's.
+func (t *carrier) getAny(ctx context.Context, sh shelf, n remote.Node, from, to string) error {
+	if _, err := cleanName(n.Name); err != nil || !filepath.IsLocal(n.Name) {
+		return errs.New(errs.Invalid, "the server names a file %q, which is no name", n.Name)
+	}
+	if n.Kind == "file" {
+		t.carry(from, n.Size, func() (bool, error) { return t.getFile(ctx, sh, n, from, to) })
+		return nil
+	}
+	if err := os.MkdirAll(to, 0o777); err != nil {
+		return err
+	}
+	list, err := listing(ctx, sh, from)
+	if err != nil {
+		return err
+	}
+	for _, below := range list {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := t.getAny(ctx, sh, below, strings.TrimPrefix(from+"/"+below.Name, "/"), filepath.Join(to, below.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// getFile fetches one file and verifies it.
+func (t *carrier) getFile(ctx context.Context, sh shelf, n remote.Node, from, to string) (same bool, err error) {
+	if info, err := os.Stat(to); err == nil && info.Mode().IsRegular() && info.Size() == n.Size {
+		f, err := os.Open(to)
+		if err != nil {
+			return false, err
+		}
+		defer f.Close()
+		if same, err := isContent(f, n.SHA256); err != nil || same {
+			return same, err
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+		return false, err
+	}
+	r, err := sh.Get(ctx, from)
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	tmp, err := os.OpenFile(filepath.Join(filepath.Dir(to), ".plumb-"+ids.Token()[:12]), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+	if err != nil {
+		return false, err
+	}
+	defer os.Remove(tmp.Name()) // after the rename there is nothing left to remove
+	h := sha256.New()
+	_, err = io.Copy(io.MultiWriter(tmp, h), &told{r, t.bar})
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && hex.EncodeToString(h.Sum(nil)) != n.SHA256 {
+		err = errs.New(errs.Conflict, "other bytes came than those of the content %s", n.SHA256)
+	}
+	if err == nil {
+		err = os.Chtimes(tmp.Name(), time.Time{}, n.Modified)
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), to)
+	}
+	return false, err
+}
