@@ -45,6 +45,7 @@ func TestCutConnection(t *testing.T) {
 // TestStalledConnection: a connection that hangs keeps what it brought, keeps nobody
 // out, and may go on if nobody else came.
 func TestStalledConnection(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, p *place) {
 		h := p.open()
 		content := random(900_000)
@@ -69,6 +70,7 @@ func TestStalledConnection(t *testing.T) {
 // TestKilled: a process that dies while it writes loses the piece in flight at most,
 // and blocks the next process no longer than its lease.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, p *place) {
 		p.o.Stall = time.Hour
 		h := p.open()
@@ -191,6 +193,7 @@ func TestJobWaitsAfterFailures(t *testing.T) {
 // TestRacingWriters: many PATCHes in two processes want the same offset. The bytes of
 // one of them are kept each time, and none twice.
 func TestRacingWriters(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, p *place) {
 		houses := []*house{p.open(), p.open()}
 		content := random(1_600_000)
@@ -283,6 +286,7 @@ func TestRacingConcatenations(t *testing.T) {
 // TestAnyCuts: whatever a client's connection does, the content is what it sent, and
 // it sends no byte twice.
 func TestAnyCuts(t *testing.T) {
+	t.Parallel()
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		p := newPlace(t, db, clock.System{})
 		p.o.Piece = 50_000
