@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"plumb/base/errs"
@@ -183,6 +184,11 @@ func (s *System) showPlace(w http.ResponseWriter, r *http.Request, wrong error) 
 	}
 	title := map[string]string{"move": "Move", "copy": "Copy"}[p.Verb]
 	return s.show(w, r, web.View{Title: title, Template: "place.html", Data: p, Status: status})
+}
+
+// Already says whether everything that is to be moved is in this folder.
+func (p placePage) Already() bool {
+	return p.Verb == "move" && !slices.ContainsFunc(p.Chosen, func(n Node) bool { return n.Parent != p.ID })
 }
 
 // steps are the folders above this one, as places to choose.

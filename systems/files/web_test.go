@@ -105,7 +105,7 @@ func TestPagesThatChangeANode(t *testing.T) {
 		}
 
 		place := "/files/place?verb=move&node=" + a.ID
-		wantPage(t, page1(h, place, "ada"), 200, "Move “a.txt”", "to="+"%40"+d.ID, "Move to My files")
+		wantPage(t, page1(h, place, "ada"), 200, "Move “a.txt”", "to="+"%40"+d.ID, "It is in this folder now", "-Move to My files")
 		wantPage(t, page1(h, place+"&to=@"+d.ID, "ada"), 200, "Move to d", "There is no folder in this one")
 		wantPage(t, page1(h, "/files/place?verb=move", "ada"), 422, "-form")
 		if w := page1(h, place, "bob"); w.Code != 404 {
