@@ -80,7 +80,8 @@ func pays(packed, plain int) bool { return packed < plain-plain/16 }
 
 var encoders = sync.Pool{New: func() any {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(maxChunk), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
+		zstd.WithWindowSize(maxChunk), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false),
+		zstd.WithAllLitEntropyCompression(true)) // what looks random was sorted out before
 	if err != nil {
 		panic(err) // the options are constants
 	}

@@ -20,7 +20,7 @@ import (
 const (
 	packAge    = time.Hour
 	packHeader = 32
-	packQueue  = 4 // chunks that wait to be written
+	packQueue  = 2 // chunks that wait to be written
 	lease      = 25 * time.Hour
 )
 

@@ -36,6 +36,7 @@ type Pending struct {
 	count   int64 // chunks
 	only    bool  // one chunk
 	trusted bool
+	known   bool // nothing was written: a live blob was found
 	later   bool // not known to be durable yet
 	small   *smallChunk
 	packs   []*pack // in which its chunks lie
@@ -70,7 +71,7 @@ func (h Hash) Lane() string { return "cas " + string("0123456789abcdef"[h[0]>>4]
 
 // Close gives up what nothing took. It is safe after Take, and more than once.
 func (p *Pending) Close() {
-	if p.small == nil && !p.gone.Swap(true) {
+	if p.small == nil && !p.known && !p.gone.Swap(true) {
 		p.store.giveUp(p.id)
 	}
 }
@@ -95,6 +96,15 @@ func (s *Store) Put(ctx context.Context, r io.Reader, opt PutOptions) (*Pending,
 			start = at
 		}
 	}
+	if start >= 0 {
+		p, err := s.knownFile(ctx, r, seeker, start, opt)
+		if p != nil {
+			return p, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("put content: %w", err)
+		}
+	}
 	p, err := s.put(ctx, r, opt)
 	if errors.Is(err, errLost) && start >= 0 {
 		if _, err = seeker.Seek(start, io.SeekStart); err == nil {
@@ -104,6 +114,62 @@ func (s *Store) Put(ctx context.Context, r io.Reader, opt PutOptions) (*Pending,
 	}
 	if err != nil {
 		return nil, fmt.Errorf("put content: %w", err)
+	}
+	return p, nil
+}
+
+// knownFile looks whether trusted content that can be read twice is there already, if
+// there is any of its length: hashing it once is then all. nil: it is not known.
+func (s *Store) knownFile(ctx context.Context, r io.Reader, seeker io.Seeker, start int64, opt PutOptions) (*Pending, error) {
+	end, err := seeker.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = seeker.Seek(start, io.SeekStart)
+	}
+	if err != nil {
+		return nil, err
+	}
+	size := end - start
+	if size <= smallSize || size > opt.Limit {
+		return nil, nil
+	}
+	var n int64
+	err = s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		return tx.QueryRow(ctx, sqlBlobSize, size).Scan(&n)
+	})
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	p := &Pending{store: s, size: size, known: true, trusted: true}
+	buf := smallBuffers.Get().(*[smallSize + 1]byte)
+	defer smallBuffers.Put(buf)
+	whole := sha256.New()
+	for got := int64(0); ; {
+		n, err := readFull(ctx, r, buf[:smallSize])
+		if got == 0 {
+			p.head = append(p.head, buf[:min(n, headSize)]...)
+		}
+		whole.Write(buf[:n])
+		got += int64(n)
+		if err == io.EOF && got == size {
+			break
+		}
+		if err != nil || got > size { // it changes while it is read: take what comes
+			_, err = seeker.Seek(start, io.SeekStart)
+			return nil, err
+		}
+	}
+	whole.Sum(p.hash[:0])
+	err = s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		var id string
+		var parts int64
+		return tx.QueryRow(ctx, sqlBlobGet, p.hash[:]).Scan(&id, &n, &parts)
+	})
+	if errors.Is(err, sqldb.ErrNoRows) {
+		p = nil
+		_, err = seeker.Seek(start, io.SeekStart)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return p, nil
 }

@@ -36,6 +36,7 @@ const (
 		RETURNING id, refs, takes`
 	sqlBlobAdd  = `UPDATE cas_blobs SET refs = refs + 1 WHERE hash = $1 AND refs > 0 RETURNING size`
 	sqlBlobDrop = `UPDATE cas_blobs SET refs = refs - 1 WHERE hash = $1 AND refs > 0 RETURNING size, refs`
+	sqlBlobSize = `SELECT COUNT(*) FROM (SELECT hash FROM cas_blobs WHERE size = $1 AND size > 131072 LIMIT 1) one`
 	sqlBlobGet  = `SELECT id, size, parts FROM cas_blobs WHERE hash = $1 AND refs > 0`
 
 	sqlMakingAdd = `INSERT INTO cas_making (id, chunk, parts, until) VALUES ($1, $2, $3, $4)

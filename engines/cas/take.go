@@ -23,6 +23,13 @@ func (s *Store) take(ctx context.Context, tx *sqldb.Tx, p *Pending) error {
 	if p.later {
 		return errs.New(errs.Internal, "Take before Ready")
 	}
+	if p.known {
+		err := s.Add(ctx, tx, p.hash)
+		if errs.Is(err, errs.NotFound) {
+			err = errLost
+		}
+		return err
+	}
 	var id string
 	var refs, takes int64
 	if err := tx.QueryRow(ctx, sqlBlobTake, p.hash[:], p.id, p.size, p.parts()).Scan(&id, &refs, &takes); err != nil {

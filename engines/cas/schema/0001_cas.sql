@@ -9,6 +9,8 @@ CREATE TABLE cas_blobs (
 );
 
 CREATE INDEX cas_blobs_unused ON cas_blobs (hash) WHERE refs = 0;
+-- Whether a large blob of a length is there: see Store.knownFile.
+CREATE INDEX cas_blobs_size ON cas_blobs (size) WHERE size > 131072;
 
 -- A blob that is no longer live or not yet: what was put and not taken, until its
 -- lease ends, and what the collector takes apart (until = 0).
