@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"plumb/base/clock"
 	"plumb/base/errs"
@@ -39,7 +40,9 @@ func newBucket(t testing.TB, kind string) bucket.Bucket {
 
 func open(t testing.TB, db *sqldb.DB, b bucket.Bucket, o cas.Options) *cas.Store {
 	t.Helper()
-	s, err := cas.Open(context.Background(), cas.Needs{DB: db, Bucket: b, Key: houseKey, Clock: clock.System{}}, o)
+	// With a clock that stands the collector comes when it is called only.
+	stands := clock.NewManual(time.UnixMilli(1_800_000_000_000))
+	s, err := cas.Open(context.Background(), cas.Needs{DB: db, Bucket: b, Key: houseKey, Clock: stands}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

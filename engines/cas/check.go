@@ -58,6 +58,7 @@ const (
 			FROM sums s LEFT JOIN cas_blobs b ON b.id = s.blob LEFT JOIN cas_making m ON m.id = s.blob WHERE b.id IS NULL AND m.id IS NULL
 		LIMIT 10`
 
+	checkReach   = `SELECT COALESCE(MAX(off + stored), 0) FROM cas_chunks WHERE pack = $1 AND bad = 0`
 	checkObjects = `SELECT id FROM cas_packs WHERE kind = 'object' AND size > 0 AND id > $1 ORDER BY id LIMIT $2`
 )
 
@@ -128,18 +129,22 @@ func (s *Store) checkObject(ctx context.Context, id string) error {
 	}
 	var kind, state string
 	var key []byte
-	var size int64
+	var size, reach int64
 	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		return tx.QueryRow(ctx, sqlPackGet, id).Scan(&kind, &state, &key, &size)
+		err := tx.QueryRow(ctx, sqlPackGet, id).Scan(&kind, &state, &key, &size)
+		if err == nil {
+			err = tx.QueryRow(ctx, checkReach, id).Scan(&reach)
+		}
+		return err
 	})
-	if errors.Is(err, sqldb.ErrNoRows) || err == nil && state == "deleting" {
+	if errors.Is(err, sqldb.ErrNoRows) || err == nil && (state == "deleting" || reach == 0) {
 		return nil // gone, or about to be
 	}
 	if err == nil && statErr != nil {
 		err = errs.Wrap(errs.Internal, statErr, "the object of pack %s is missing", id)
 	}
-	if err == nil && info.Size != size+packHeader {
-		err = errs.New(errs.Internal, "the object of pack %s has %d bytes, not %d", id, info.Size, size+packHeader)
+	if err == nil && info.Size < reach {
+		err = errs.New(errs.Internal, "the object of pack %s has %d bytes, and chunks up to %d", id, info.Size, reach)
 	}
 	return err
 }

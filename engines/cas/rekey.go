@@ -13,14 +13,16 @@ import (
 func (s *Store) Rekey(ctx context.Context) (packs int64, err error) {
 	for after, more := "", true; more; {
 		var n int64
+		var last string
 		err := s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
-			after, n, more, err = s.rekeySome(ctx, tx, after)
+			last, n, more, err = s.rekeySome(ctx, tx, after)
 			return err
 		})
 		if err != nil {
 			return packs, fmt.Errorf("wrap the data keys anew: %w", err)
 		}
 		packs += n
+		after = last
 	}
 	err = s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		var old []byte

@@ -57,6 +57,7 @@ const (
 
 	sqlChunkMove = `UPDATE cas_chunks SET pack = $4, off = $5, stored = $6, codec = $7, bad = 0 WHERE id = $1 AND pack = $2 AND off = $3 AND bad = $8`
 	sqlChunkHas  = `SELECT COUNT(*) FROM cas_chunks WHERE id = $1 AND bad = 0`
+	sqlChunkWell = `SELECT pack, off, stored, bad FROM cas_chunks WHERE id = $1`
 	sqlChunkAdd  = `UPDATE cas_chunks SET refs = refs + $2 WHERE id = $1`
 	sqlChunkGet  = `SELECT c.pack, c.off, c.stored, c.size, c.codec, k.kind, k.key FROM cas_chunks c JOIN cas_packs k ON k.id = c.pack WHERE c.id = $1`
 	sqlChunkPage = `SELECT p.off_end, p.chunk, c.pack, c.off, c.stored, c.size, c.codec, k.kind, k.key

@@ -82,15 +82,21 @@ func (s *Store) takeSmall(ctx context.Context, tx *sqldb.Tx, p *Pending, fresh b
 		return err
 	}
 	waste := int64(1)
+	e := entry{chunk: p.hash, size: p.size, off: c.off, stored: int64(len(c.data)), codec: c.codec, refs: 1}
+	used := false
 	if fresh {
-		e := entry{chunk: p.hash, size: p.size, off: c.off, stored: int64(len(c.data)), codec: c.codec, refs: 1}
-		used, err := s.putChunks(ctx, tx, c.pack, []entry{e}, d)
-		if err != nil {
-			return err
+		var all []bool
+		if all, err = s.putChunks(ctx, tx, c.pack, []entry{e}, d); err == nil {
+			used = all[0]
 		}
-		if used[0] {
-			waste = 0
-		}
+	} else {
+		used, err = s.healSmall(ctx, tx, c.pack, &e, d)
+	}
+	if err != nil {
+		return err
+	}
+	if used {
+		waste = 0
 	}
 	if waste == 1 && p.trusted {
 		return nil
@@ -216,6 +222,17 @@ func (s *Store) heal(ctx context.Context, tx *sqldb.Tx, pack string, e *entry, o
 	d.bad--
 	d.stored += e.stored - o.stored
 	return s.leave(ctx, tx, o.pack, o.off, o.stored, d)
+}
+
+// healSmall replaces the place of a known blob's only chunk, if that is bad.
+func (s *Store) healSmall(ctx context.Context, tx *sqldb.Tx, pack string, e *entry, d *delta) (bool, error) {
+	var o lost
+	var bad int64
+	err := tx.QueryRow(ctx, sqlChunkWell, e.chunk[:]).Scan(&o.pack, &o.off, &o.stored, &bad)
+	if err != nil || bad == 0 {
+		return false, err
+	}
+	return true, s.heal(ctx, tx, pack, e, o, d)
 }
 
 // leave frees the place of a chunk that has gone from there.
