@@ -154,7 +154,7 @@ func TestClient(t *testing.T) {
 	t.Parallel()
 	dir := driver(t)
 	p := newPlace(t, sqldbtest.Open(t, sqldbtest.SQLite, sqldb.Options{}), clock.System{})
-	p.o.Stall = time.Second
+	p.o.Stall, p.o.Patience, p.o.Lease = time.Second, 20*time.Second, 5*time.Second
 	h := p.open()
 	content := random(5<<20 + 12_345)
 	file := filepath.Join(dir, "content.bin")
