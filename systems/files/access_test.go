@@ -14,6 +14,7 @@ import (
 // TestWhoMayDoWhat goes through everybody who may ask and everything that may be asked:
 // nothing is allowed that does not stand here, and what one may not see is not found.
 func TestWhoMayDoWhat(t *testing.T) {
+	t.Parallel()
 	one(t, func(t *testing.T, h *house) {
 		ctx := context.Background()
 		ada := h.who["ada"]
@@ -191,6 +192,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 
 // A share ends for what is below it too, and its receiver may end it.
 func TestSharesEnd(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, h *house) {
 		ctx, ada, bob := t.Context(), h.who["ada"], h.who["bob"]
 		n := h.put("ada", "d/e/f", "shared")

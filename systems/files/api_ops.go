@@ -47,6 +47,7 @@ type statsOut struct {
 	Waiting *int64    `json:"waiting_bytes,omitempty" doc:"Bytes that wait for the collector"`
 	Blobs   *int64    `json:"blobs,omitempty"`
 	Chunks  *int64    `json:"chunks,omitempty"`
+	Packs   *int64    `json:"packs,omitempty" doc:"Objects in the bucket"`
 	Bad     *int64    `json:"bad_chunks,omitempty" doc:"In quarantine"`
 	Saved   *savedOut `json:"saved,omitempty"`
 }
@@ -54,7 +55,7 @@ type statsOut struct {
 func (t Totals) out() statsOut {
 	out := statsOut{Files: t.Files, Logical: t.Logical}
 	if c := t.Store; c != nil {
-		out.Stored, out.Waiting, out.Blobs, out.Chunks, out.Bad = &c.Stored, &c.Waiting, &c.Blobs, &c.Chunks, &c.Bad
+		out.Stored, out.Waiting, out.Blobs, out.Chunks, out.Packs, out.Bad = &c.Stored, &c.Waiting, &c.Blobs, &c.Chunks, &c.Packs, &c.Bad
 		saved := t.Saved()
 		out.Saved = &savedOut{saved.SameFile, saved.SameChunks, saved.Compression}
 	}
@@ -198,11 +199,12 @@ type scrubOut struct {
 	Bytes    int64    `json:"bytes"`
 	Bad      int64    `json:"bad"`
 	Repaired int64    `json:"repaired"`
+	Orphans  int64    `json:"orphans" doc:"Objects that nothing named; they were removed"`
 	Faults   []string `json:"faults"`
 }
 
 func scrubbed(r cas.ScrubResult) scrubOut {
-	out := scrubOut{r.Chunks, r.Bytes, r.Bad, r.Repaired, r.Faults}
+	out := scrubOut{r.Chunks, r.Bytes, r.Bad, r.Repaired, r.Orphans, r.Faults}
 	if out.Faults == nil {
 		out.Faults = []string{}
 	}

@@ -21,6 +21,7 @@ import (
 const contentURL = apiRoot + "/content/"
 
 func TestContentsComeAndGo(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, h *house) {
 		big := make([]byte, 700<<10)
 		rand.Read(big)
@@ -148,6 +149,7 @@ func TestHostilePathsAreRefused(t *testing.T) {
 }
 
 func TestTheAPIGoesThrough(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, h *house) {
 		get[nodeOut](h, 201, "POST", apiRoot+"/folders/docs", "ada", nil)
 		problem(t, h.call("POST", apiRoot+"/folders/docs", "ada", nil), 409, "already")
@@ -210,6 +212,7 @@ func TestTheAPIGoesThrough(t *testing.T) {
 
 // A request that comes again with its key does nothing more.
 func TestRepeatedRequests(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, h *house) {
 		h.put("ada", "a", "x")
 		body := map[string]any{"path": "a", "downloads": 3}
@@ -238,6 +241,7 @@ func TestRepeatedRequests(t *testing.T) {
 }
 
 func TestFoldersAsZip(t *testing.T) {
+	t.Parallel()
 	one(t, func(t *testing.T, h *house) {
 		want := map[string]string{"f/ünï/日本語 файл.txt": "hello", "f/a": "", "f/b/c/d": "deep"}
 		for i := range 450 {
@@ -281,6 +285,7 @@ func TestFoldersAsZip(t *testing.T) {
 }
 
 func TestLinksOpenForThoseWithoutAnAccount(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, h *house) {
 		h.put("ada", "d/sub/f.txt", "linked")
 		h.put("ada", "secret", "not linked")
@@ -348,6 +353,7 @@ func TestLinksOpenForThoseWithoutAnAccount(t *testing.T) {
 }
 
 func TestWhatIsTakenDownStaysDown(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, h *house) {
 		n := h.put("ada", "pub/bad.txt", "bad words")
 		h.put("bob", "copy.txt", "bad words")
@@ -385,6 +391,7 @@ func TestWhatIsTakenDownStaysDown(t *testing.T) {
 }
 
 func TestOperatorsKeepTheStore(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, h *house) {
 		h.put("ada", "f", "x")
 		if err := h.Remove(t.Context(), h.who["ada"], "f"); err != nil {
@@ -407,6 +414,7 @@ func TestOperatorsKeepTheStore(t *testing.T) {
 
 // What one owner keeps nobody else can tell from the totals that they see.
 func TestTotalsTellNothingOfOthers(t *testing.T) {
+	t.Parallel()
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		h := open(t, db)
 		h.put("ada", "f", "the same")

@@ -144,6 +144,9 @@ func TestTheOtherCommands(t *testing.T) {
 		if out, _, err := run("collect", "--json"); !strings.Contains(out, `"freed_bytes": 0`) || err != nil {
 			t.Errorf("%q, %v", out, err)
 		}
+		if out, _, err := run("check"); err == nil && !strings.Contains(out, "exact") || err != nil && !strings.Contains(err.Error(), "--data") {
+			t.Errorf("%q, %v", out, err)
+		}
 		if out, _, err := run("rekey"); !strings.Contains(out, "anew") || err != nil {
 			t.Errorf("%q, %v", out, err)
 		}

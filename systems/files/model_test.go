@@ -130,6 +130,7 @@ func (h *house) forest(name string) forest {
 
 // TestTreesBehaveAsAMap does operations in any order and compares with a model.
 func TestTreesBehaveAsAMap(t *testing.T) {
+	t.Parallel()
 	for _, k := range sqldbtest.Kinds() {
 		t.Run(k, func(t *testing.T) {
 			h := open(t, sqldbtest.Open(t, k, sqldb.Options{}))
@@ -143,7 +144,7 @@ func TestTreesBehaveAsAMap(t *testing.T) {
 				paths := rapid.Custom(func(r *rapid.T) string {
 					return strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "ü"}), 1, 3).Draw(r, "names"), "/")
 				})
-				for range rapid.IntRange(1, 25).Draw(r, "steps") {
+				for range rapid.IntRange(1, 15).Draw(r, "steps") {
 					p, q := paths.Draw(r, "path"), paths.Draw(r, "other")
 					overwrite := rapid.Bool().Draw(r, "overwrite")
 					var want errs.Kind

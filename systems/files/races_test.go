@@ -53,6 +53,7 @@ func patiently(fn func() error) error {
 // However many store the same at once, in however many processes, one content stays,
 // and its count is exact.
 func TestTheSameBytesAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		kind      string
 		processes int
@@ -102,6 +103,7 @@ func TestTheSameBytesAtOnce(t *testing.T) {
 
 // Moves at the same moment never make a circle, which would lose a tree its root.
 func TestMovesMakeNoCircle(t *testing.T) {
+	t.Parallel()
 	for _, processes := range []int{1, 2} {
 		kind := sqldbtest.Postgres
 		if processes == 1 {
@@ -144,6 +146,7 @@ func TestMovesMakeNoCircle(t *testing.T) {
 
 // A quota holds however many write at once.
 func TestQuotaHoldsInARace(t *testing.T) {
+	t.Parallel()
 	for _, kind := range sqldbtest.Kinds() {
 		t.Run(kind, func(t *testing.T) {
 			h := open(t, sqldbtest.Open(t, kind, sqldb.Options{}), func(up *setup) { up.files.Quota = 10_000 })
@@ -180,6 +183,7 @@ func TestQuotaHoldsInARace(t *testing.T) {
 
 // The collector runs beside writers and removers, who lose nothing to it.
 func TestCollectionBesideChanges(t *testing.T) {
+	t.Parallel()
 	for _, kind := range sqldbtest.Kinds() {
 		t.Run(kind, func(t *testing.T) {
 			h := open(t, sqldbtest.Open(t, kind, sqldb.Options{}))
@@ -231,6 +235,7 @@ func TestCollectionBesideChanges(t *testing.T) {
 
 // The same on an S3 store, sealed and bare.
 func TestOnS3(t *testing.T) {
+	t.Parallel()
 	url := buckettest.S3(t)
 	blobs, err := bucket.Open(t.Context(), url)
 	if err != nil {
