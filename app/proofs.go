@@ -9,15 +9,17 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"plumb/engines/lab"
+	filesprove "plumb/systems/files/prove"
 	vendingprove "plumb/systems/vending/prove"
 )
 
 // proofs lists every room's experiments, reached by the word prove alone.
 func proofs() []lab.Experiment {
-	return vendingprove.Experiments()
+	return slices.Concat(filesprove.Experiments(), vendingprove.Experiments())
 }
 
 // Prove runs experiments and returns the exit status.

@@ -10,12 +10,18 @@ import (
 	"sync"
 
 	"plumb/engines/lab"
+	filesprove "plumb/systems/files/prove"
 	vendingprove "plumb/systems/vending/prove"
 )
 
 // shipped are the results that `make figures` brought into the tree.
 func shipped() (lab.Results, error) {
-	return lab.LoadResults(vendingprove.Results)
+	files, err := lab.LoadResults(filesprove.Results)
+	if err != nil {
+		return nil, err
+	}
+	vending, err := lab.LoadResults(vendingprove.Results)
+	return lab.Join(files, vending), err
 }
 
 // ProveFolder is where a data folder keeps results.
