@@ -137,7 +137,7 @@ func (s *System) export(w io.Writer, form string, p Plan) error {
 	}
 	var routes []sheets.Route
 	for _, r := range p.Routes {
-		out := sheets.Route{Team: r.Kind, Vehicle: r.Vehicle, Metres: math.Round(r.Metres)}
+		out := sheets.Route{Team: r.Kind, Vehicle: r.Vehicle, Trip: r.Trip, Metres: math.Round(r.Metres)}
 		for _, v := range r.Stops {
 			stop := sheets.Stop{Machine: v.Machine, Items: v.Items, Why: v.Why}
 			if v.Lat != nil && v.Lon != nil {
@@ -158,7 +158,7 @@ func (p Plan) rows(c City) []sheets.Row {
 	var rows []sheets.Row
 	for _, r := range p.Routes {
 		for i, v := range r.Stops {
-			row := sheets.Row{Team: r.Kind, Vehicle: r.Vehicle, Stop: i + 1, Machine: v.Machine, Lat: v.Lat, Lon: v.Lon, Why: strings.Join(v.Why, "; ")}
+			row := sheets.Row{Team: r.Kind, Vehicle: r.Vehicle, Trip: r.Trip, Stop: i + 1, Machine: v.Machine, Lat: v.Lat, Lon: v.Lon, Why: strings.Join(v.Why, "; ")}
 			if v.Arrive != nil {
 				row.Arrive = v.Arrive.In(c.zone).Format("2006-01-02 15:04")
 			}

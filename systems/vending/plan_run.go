@@ -94,13 +94,16 @@ func (s *System) makeRoutes(ctx context.Context, c City, date slots.Date, revisi
 	if err != nil {
 		return planBody{}, nil, err
 	}
-	b.Candidates, b.Left, b.Metres, b.Vehicles = d.Candidates, len(d.LeftOut), d.Metres, len(d.Routes)
+	b.Candidates, b.Left, b.Metres, b.Trips = d.Candidates, len(d.LeftOut), d.Metres, len(d.Routes)
 	for _, v := range d.LeftOut[:min(len(d.LeftOut), leftMost)] {
 		b.LeftOut = append(b.LeftOut, visit(machines, v, "", time.Time{}))
 	}
 	var routes []Route
 	for _, r := range d.Routes {
-		out := Route{Kind: r.Kind, Vehicle: r.Vehicle, Metres: r.Metres, Leave: leave.UTC(), Back: leave.Add(r.Back).UTC()}
+		out := Route{Kind: r.Kind, Vehicle: r.Vehicle, Trip: r.Trip, Trips: r.Trips, Metres: r.Metres, Leave: leave.Add(r.Leave).UTC(), Back: leave.Add(r.Back).UTC()}
+		if r.Trip == 1 {
+			b.Vehicles++
+		}
 		carries := map[string]int64{}
 		for _, v := range r.Visits {
 			stop := visit(machines, v, r.Kind, leave)

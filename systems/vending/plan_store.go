@@ -143,6 +143,7 @@ func (st store) plan(ctx context.Context, tx *sqldb.Tx, city, date string, revis
 		if err := json.Unmarshal([]byte(text), &r); err != nil {
 			return Plan{}, fmt.Errorf("a route as it is kept: %w", err)
 		}
+		r.Trip, r.Trips = max(r.Trip, 1), max(r.Trips, 1) // kept before there were trips
 		p.Routes = append(p.Routes, r)
 	}
 	return p, rows.Err()
@@ -199,6 +200,7 @@ func (store) readPlans(ctx context.Context, tx *sqldb.Tx, q string, args ...any)
 				return nil, fmt.Errorf("a plan as it is kept: %w", err)
 			}
 			p.Outcome, p.Problem = b.Outcome, b.Problem
+			p.Trips = max(p.Trips, p.Vehicles)
 		}
 		list = append(list, p)
 	}

@@ -37,15 +37,18 @@ type Outcome struct {
 	Visits     int     `json:"visits"`
 	Left       int     `json:"left"` // wanted, and nobody comes
 	Vehicles   int     `json:"vehicles"`
+	Trips      int     `json:"trips"` // of all vehicles: as many as routes
 	Items      int64   `json:"items"`
 	Metres     float64 `json:"metres"`
 	LeftOut    []Visit `json:"left_out,omitzero"` // the most urgent first; 500 at most; nil in lists
 }
 
-// Route is one vehicle's day.
+// Route is one trip of a vehicle, from the depot and back.
 type Route struct {
 	Kind    string    `json:"kind"`    // restock or repair
 	Vehicle int       `json:"vehicle"` // from 1 in its kind
+	Trip    int       `json:"trip"`    // of the vehicle's day, from 1
+	Trips   int       `json:"trips"`   // of the vehicle on that day
 	Metres  float64   `json:"metres"`
 	Leave   time.Time `json:"leave_at"`
 	Back    time.Time `json:"back_at"`

@@ -188,7 +188,7 @@ func TestPlansOverHTTP(t *testing.T) {
 			t.Errorf("%+v", list)
 		}
 		csv := h.call("GET", path+"/routes.csv", boss, nil)
-		if lines := strings.Split(strings.TrimSpace(csv.Body.String()), "\r\n"); csv.Code != 200 || len(lines) != 7 || !strings.HasPrefix(lines[1], "restock,1,1,2026-03-04 06:") {
+		if lines := strings.Split(strings.TrimSpace(csv.Body.String()), "\r\n"); csv.Code != 200 || len(lines) != 7 || !strings.HasPrefix(lines[1], "restock,1,1,1,2026-03-04 06:") {
 			t.Errorf("%d\n%s", csv.Code, csv.Body)
 		}
 		var geo struct {
@@ -268,6 +268,21 @@ func TestLeftOut(t *testing.T) {
 		p = plan(map[string]any{"shift_minutes": 1})
 		if p.Visits != 0 || p.Left != 7 || !strings.Contains(strings.Join(p.LeftOut[6].Why, " "), "too short") {
 			t.Errorf("a shift of a minute: %+v", p)
+		}
+		p = plan(map[string]any{"shift_minutes": 480, "capacity": 25})
+		if p.Visits != 6 || p.Left != 1 || p.Items != 66 || p.Vehicles != 1 || p.Trips != 3 || len(p.Routes) != 3 {
+			t.Errorf("a small vehicle: %d visits, %d left, %d items, %d trips", p.Visits, p.Left, p.Items, p.Trips)
+		}
+		for i, r := range p.Routes {
+			if r.Vehicle != 1 || r.Trip != i+1 || r.Trips != 3 || r.Items != 22 || len(r.Load) != 1+1 || r.Back.Sub(p.Routes[0].Leave) > 8*time.Hour || i > 0 && r.Leave != p.Routes[i-1].Back.Add(15*time.Minute) {
+				t.Errorf("trip %d: %+v", i+1, r)
+			}
+		}
+		for path, want := range map[string]string{"/vending/plans": "<td>3</td><td>6</td>", "/vending/plans/Berlin/2026-03-04": "3 trips", "/vending/plans/Berlin/2026-03-04/sheets": "Vehicle 1, trip 2 of 3",
+			plansPath + "/Berlin/2026-03-04/routes.csv": "\nrestock,1,3,2,", plansPath + "/Berlin/2026-03-04/routes.geojson": `"trip":3,"vehicle":1`} {
+			if text := h.call("GET", path, boss, nil).Body.String(); !strings.Contains(text, want) {
+				t.Errorf("there is no %q in %s", want, text)
+			}
 		}
 		p = plan(map[string]any{"shift_minutes": 100, "capacity": 25})
 		if p.Visits != 2 || p.Left != 5 || p.Items != 22 {

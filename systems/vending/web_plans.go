@@ -133,7 +133,7 @@ func (s *System) pagePlan(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, r, v)
 }
 
-// pageSheets is for the printer: a sheet for each vehicle.
+// pageSheets is for the printer: a sheet for each trip of a vehicle.
 func (s *System) pageSheets(w http.ResponseWriter, r *http.Request) error {
 	p, err := s.planOf(r)
 	if err != nil {
@@ -179,8 +179,12 @@ func (f Fault) Plain() string { return strings.ReplaceAll(f.Code, "_", " ") }
 
 // Name is what people call a route.
 func (r Route) Name() string {
+	name := fmt.Sprintf("Vehicle %d", r.Vehicle)
 	if r.Kind == "repair" {
-		return fmt.Sprintf("Technician %d", r.Vehicle)
+		name = fmt.Sprintf("Technician %d", r.Vehicle)
 	}
-	return fmt.Sprintf("Vehicle %d", r.Vehicle)
+	if r.Trips > 1 {
+		name += fmt.Sprintf(", trip %d of %d", r.Trip, r.Trips)
+	}
+	return name
 }

@@ -60,11 +60,15 @@ const (
 	Repair  = "repair"
 )
 
-// Route is one vehicle's day. Offsets are from when it leaves.
+// Route is one trip of a vehicle; the next one of its day follows when it has loaded
+// again. Offsets are from when the vehicles leave in the morning.
 type Route struct {
 	Kind    string
 	Vehicle int // from 1 in its kind
+	Trip    int // from 1
+	Trips   int // of the vehicle
 	Metres  float64
+	Leave   time.Duration
 	Back    time.Duration
 	Visits  []Visit
 }

@@ -51,7 +51,11 @@ func (part part) plan(ctx context.Context, c City, kind string, machines []Machi
 	}
 	t.p.Cost = routing.Metres(places, detour)
 	t.p.Time = t.p.Cost.Scaled(1 / speed)
-	s, err := solve(ctx, t.p, b)
+	first := b
+	if kind == Restock {
+		first.CPU = b.CPU - b.CPU/4 // the rest is for further trips
+	}
+	s, err := solve(ctx, t.p, first)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -59,7 +63,13 @@ func (part part) plan(ctx context.Context, c City, kind string, machines []Machi
 		t.days = append(t.days, day{})
 		t.drive(&t.days[len(t.days)-1], 0, stops)
 	}
-	for _, i := range s.Dropped {
+	further := b
+	further.CPU -= first.CPU
+	out, err := t.again(ctx, s.Dropped, further)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, i := range out {
 		v := t.visits[i-1]
 		v.Why = append(v.Why, t.why(i))
 		left = append(left, v)
@@ -100,9 +110,9 @@ func (t *tour) drive(d *day, leave float64, stops []int) {
 // routes writes the vehicles' days.
 func (t *tour) routes() (list []Route) {
 	for k, d := range t.days {
-		for _, one := range d.trips {
+		for n, one := range d.trips {
 			begin, took := t.p.Times(one.stops)
-			r := Route{Kind: t.kind, Vehicle: k + 1, Metres: t.p.Length(one.stops), Back: seconds(one.leave + took)}
+			r := Route{Kind: t.kind, Vehicle: k + 1, Trip: n + 1, Trips: len(d.trips), Metres: t.p.Length(one.stops), Leave: seconds(one.leave), Back: seconds(one.leave + took)}
 			for i, stop := range one.stops {
 				v := t.visits[stop-1]
 				v.Arrive = seconds(one.leave + begin[i])
@@ -118,12 +128,13 @@ func (t *tour) routes() (list []Route) {
 // of every trip.
 func (t *tour) why(i int) string {
 	stop := t.p.Stops[i]
-	if t.p.Time.At(0, i)+stop.Service+t.p.Time.At(i, 0) > t.p.Limit {
+	if t.alone(i) > t.p.Limit {
 		return "a shift is too short to go there"
 	}
 	room, time := false, false
 	both := len(t.days) < t.vehicles
 	for _, d := range t.days {
+		both = both || t.alone(i) <= t.spare(&d)
 		for _, one := range d.trips {
 			holds := t.p.Capacity == 0 || one.load+stop.Demand <= t.p.Capacity
 			inTime := d.back+t.longer(one.stops, i) <= t.p.Limit

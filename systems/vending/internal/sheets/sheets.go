@@ -18,6 +18,7 @@ import (
 type Row struct {
 	Team      string
 	Vehicle   int
+	Trip      int
 	Stop      int
 	Arrive    string // local time
 	Machine   string
@@ -28,7 +29,7 @@ type Row struct {
 	Why       string
 }
 
-var head = []string{"team", "vehicle", "stop", "arrive", "machine", "lat", "lon", "slot", "sku", "items", "faults", "why"}
+var head = []string{"team", "vehicle", "trip", "stop", "arrive", "machine", "lat", "lon", "slot", "sku", "items", "faults", "why"}
 
 // CSV writes the rows under a heading (RFC 4180).
 func CSV(w io.Writer, rows []Row) error {
@@ -38,7 +39,7 @@ func CSV(w io.Writer, rows []Row) error {
 		return fmt.Errorf("write the routes as CSV: %w", err)
 	}
 	for _, r := range rows {
-		err := out.Write([]string{r.Team, strconv.Itoa(r.Vehicle), strconv.Itoa(r.Stop), r.Arrive, text(r.Machine), degrees(r.Lat), degrees(r.Lon),
+		err := out.Write([]string{r.Team, strconv.Itoa(r.Vehicle), strconv.Itoa(r.Trip), strconv.Itoa(r.Stop), r.Arrive, text(r.Machine), degrees(r.Lat), degrees(r.Lon),
 			text(r.Slot), text(r.SKU), strconv.FormatInt(r.Items, 10), text(r.Faults), text(r.Why)})
 		if err != nil {
 			return fmt.Errorf("write the routes as CSV: %w", err)
@@ -69,10 +70,11 @@ func degrees(v *float64) string {
 // Place is a position in degrees.
 type Place struct{ Lat, Lon float64 }
 
-// Route is a vehicle's way, from the depot and back.
+// Route is a vehicle's trip, from the depot and back.
 type Route struct {
 	Team    string
 	Vehicle int
+	Trip    int
 	Metres  float64
 	Stops   []Stop
 }
@@ -107,10 +109,10 @@ func GeoJSON(w io.Writer, depot Place, routes []Route) error {
 		for i, s := range r.Stops {
 			line = append(line, at(s.Place))
 			list = append(list, feature{"Feature", geometry{"Point", at(s.Place)}, map[string]any{
-				"kind": "stop", "team": r.Team, "vehicle": r.Vehicle, "stop": i + 1, "machine": s.Machine, "arrive_at": s.Arrive, "items": s.Items, "why": s.Why}})
+				"kind": "stop", "team": r.Team, "vehicle": r.Vehicle, "trip": r.Trip, "stop": i + 1, "machine": s.Machine, "arrive_at": s.Arrive, "items": s.Items, "why": s.Why}})
 		}
 		list = append(list, feature{"Feature", geometry{"LineString", append(line, at(depot))}, map[string]any{
-			"kind": "route", "team": r.Team, "vehicle": r.Vehicle, "metres": r.Metres, "stops": len(r.Stops)}})
+			"kind": "route", "team": r.Team, "vehicle": r.Vehicle, "trip": r.Trip, "metres": r.Metres, "stops": len(r.Stops)}})
 	}
 	err := json.NewEncoder(w).Encode(map[string]any{"type": "FeatureCollection", "features": list})
 	if err != nil {
