@@ -6,14 +6,14 @@
 //	store, err := cas.Open(ctx, cas.Needs{DB: db, Bucket: b, Key: houseKey, Clock: clock.System{}, Log: log}, cas.Options{})
 //	p, err := store.Put(ctx, body, cas.PutOptions{})      // reads, hashes, stores; nothing refers to it yet
 //	defer p.Close()
-//	err = db.Batch(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+//	err = store.Write(ctx, p.Hash(), func(ctx context.Context, tx *sqldb.Tx) error {
 //		if err := store.Take(ctx, tx, p); err != nil { // one reference, in the caller's transaction
 //			return err
 //		}
 //		return insertMyRow(ctx, tx, name, p.Hash(), p.Size())
 //	})
 //	r, err := store.Open(ctx, p.Hash())                    // io.ReadSeekCloser, io.WriterTo
-//	err = db.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+//	err = store.Write(ctx, hash, func(ctx context.Context, tx *sqldb.Tx) error {
 //		return store.Drop(ctx, tx, hash)               // one reference less
 //	})
 //

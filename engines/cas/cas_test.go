@@ -92,7 +92,7 @@ func keep(t testing.TB, db *sqldb.DB, s *cas.Store, b []byte, opt cas.PutOptions
 
 func take(t testing.TB, db *sqldb.DB, s *cas.Store, p *cas.Pending) {
 	t.Helper()
-	err := db.BatchBy(t.Context(), p.Lane(), func(ctx context.Context, tx *sqldb.Tx) error { return s.Take(ctx, tx, p) })
+	err := s.Write(t.Context(), p.Hash(), func(ctx context.Context, tx *sqldb.Tx) error { return s.Take(ctx, tx, p) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func take(t testing.TB, db *sqldb.DB, s *cas.Store, p *cas.Pending) {
 
 func drop(t testing.TB, db *sqldb.DB, s *cas.Store, h cas.Hash) {
 	t.Helper()
-	err := db.BatchBy(t.Context(), h.Lane(), func(ctx context.Context, tx *sqldb.Tx) error { return s.Drop(ctx, tx, h) })
+	err := s.Write(t.Context(), h, func(ctx context.Context, tx *sqldb.Tx) error { return s.Drop(ctx, tx, h) })
 	if err != nil {
 		t.Fatal(err)
 	}

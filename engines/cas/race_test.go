@@ -39,7 +39,7 @@ func TestThousandAtOnce(t *testing.T) {
 				content := random(1, size)
 				var wg sync.WaitGroup
 				for i := range clients {
-					db, s := dbs[i%2], stores[i%2]
+					s := stores[i%2]
 					wg.Go(func() {
 						p, err := s.Put(context.Background(), bytes.NewReader(content), cas.PutOptions{})
 						if err != nil {
@@ -47,7 +47,7 @@ func TestThousandAtOnce(t *testing.T) {
 							return
 						}
 						defer p.Close()
-						if err := db.BatchBy(context.Background(), p.Lane(), func(ctx context.Context, tx *sqldb.Tx) error { return s.Take(ctx, tx, p) }); err != nil {
+						if err := s.Write(context.Background(), p.Hash(), func(ctx context.Context, tx *sqldb.Tx) error { return s.Take(ctx, tx, p) }); err != nil {
 							t.Error(err)
 						}
 					})
@@ -84,7 +84,7 @@ func TestThousandAtOnce(t *testing.T) {
 func TestEverythingAtOnce(t *testing.T) {
 	for _, kind := range sqldbtest.Kinds() {
 		t.Run(kind, func(t *testing.T) {
-			dbs, stores := twoStores(t, kind, newBucket(t, "folder"))
+			_, stores := twoStores(t, kind, newBucket(t, "folder"))
 			for _, s := range stores {
 				s.MakeSmall()
 			}
@@ -101,11 +101,11 @@ func TestEverythingAtOnce(t *testing.T) {
 				})
 			}
 			for w := range 8 {
-				db, s := dbs[w%2], stores[w%2]
+				s := stores[w%2]
 				work.Go(func() {
 					for i := range 25 {
 						c := machineContents[(w*7+i*3)%len(machineContents)]
-						if err := putReadDrop(db, s, c); err != nil {
+						if err := putReadDrop(s, c); err != nil {
 							t.Errorf("worker %d, round %d: %v", w, i, err)
 							return
 						}
@@ -130,7 +130,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 }
 
-func putReadDrop(db *sqldb.DB, s *cas.Store, c []byte) error {
+func putReadDrop(s *cas.Store, c []byte) error {
 	ctx := context.Background()
 	p, err := s.Put(ctx, bytes.NewReader(c), cas.PutOptions{})
 	if err != nil {
@@ -138,7 +138,7 @@ func putReadDrop(db *sqldb.DB, s *cas.Store, c []byte) error {
 	}
 	defer p.Close()
 	h := p.Hash()
-	if err := db.BatchBy(ctx, p.Lane(), func(ctx context.Context, tx *sqldb.Tx) error { return s.Take(ctx, tx, p) }); err != nil {
+	if err := s.Write(ctx, p.Hash(), func(ctx context.Context, tx *sqldb.Tx) error { return s.Take(ctx, tx, p) }); err != nil {
 		return fmt.Errorf("take: %w", err)
 	}
 	r, err := s.Open(ctx, h)
@@ -150,7 +150,7 @@ func putReadDrop(db *sqldb.DB, s *cas.Store, c []byte) error {
 	if _, err := r.WriteTo(&got); err != nil || !bytes.Equal(got.Bytes(), c) {
 		return fmt.Errorf("read %d of %d bytes: %w", got.Len(), len(c), err)
 	}
-	if err := db.BatchBy(ctx, h.Lane(), func(ctx context.Context, tx *sqldb.Tx) error { return s.Drop(ctx, tx, h) }); err != nil {
+	if err := s.Write(ctx, h, func(ctx context.Context, tx *sqldb.Tx) error { return s.Drop(ctx, tx, h) }); err != nil {
 		return fmt.Errorf("drop: %w", err)
 	}
 	return nil

@@ -4,7 +4,9 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"math/rand/v2"
 	"strings"
+	"time"
 
 	"plumb/base/errs"
 	"plumb/engines/sqldb"
@@ -196,9 +198,27 @@ func laneOf(h Hash) int64 { return int64(h[0] >> 4) }
 // write is a transaction of the store's own. They wait for each other in this process,
 // and for those of other processes only where both want the same rows.
 func (s *Store) write(ctx context.Context, fn sqldb.Fn) error {
+	return again(ctx, func() error { return s.n.DB.BatchBy(ctx, "cas", fn) })
+}
+
+// Write runs fn, which takes, adds or drops references to h, in one transaction that is
+// tried again while other processes are first, some seconds long. In this process all
+// that change the same blob wait in line (sqldb.DB.BatchBy with h.Lane).
+func (s *Store) Write(ctx context.Context, h Hash, fn sqldb.Fn) error {
+	return again(ctx, func() error { return s.n.DB.BatchBy(ctx, h.Lane(), fn) })
+}
+
+// again calls fn until it is not too busy, with pauses that grow and differ, so that no
+// process starves beside one that never stops.
+func again(ctx context.Context, fn func() error) error {
 	for try := 0; ; try++ {
-		err := s.n.DB.BatchBy(ctx, "cas", fn)
-		if try == 4 || !errs.Is(err, errs.Busy) || sqldb.IsFull(err) || sqldb.IsAway(err) || ctx.Err() != nil {
+		err := fn()
+		if try == 15 || !errs.Is(err, errs.Busy) || sqldb.IsFull(err) || sqldb.IsAway(err) {
+			return err
+		}
+		select {
+		case <-time.After(rand.N(time.Millisecond << min(try+3, 10))):
+		case <-ctx.Done():
 			return err
 		}
 	}
