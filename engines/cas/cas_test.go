@@ -54,7 +54,8 @@ func open(t testing.TB, db *sqldb.DB, b bucket.Bucket, o cas.Options) *cas.Store
 func each(t *testing.T, fn func(t *testing.T, db *sqldb.DB, b bucket.Bucket)) {
 	for _, kind := range []string{"memory", "folder", "s3"} {
 		t.Run(kind, func(t *testing.T) {
-			sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) { fn(t, db, newBucket(t, kind)) })
+			b := newBucket(t, kind)
+			sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) { fn(t, db, b) })
 		})
 	}
 }
