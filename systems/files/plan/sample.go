@@ -217,7 +217,7 @@ func (w *walker) result() Sample {
 
 // Inputs returns what the sample says of the model's inputs, for WithMeasured.
 func (s Sample) Inputs() map[string]forecast.Measurement {
-	from := fmt.Sprintf("measured on %s files (%s) in %s on %s", units.Count(s.Files), units.Bytes(float64(s.Bytes)), s.Folder, s.At.UTC().Format("2 January 2006"))
+	from := fmt.Sprintf("%s files (%s) in %s, on %s", units.Count(s.Files), units.Bytes(float64(s.Bytes)), s.Folder, s.At.UTC().Format("2 January 2006"))
 	// Sizes differ by orders of magnitude: the mean's band is one of factors.
 	spread := math.Exp(1.645 * math.Sqrt(math.Log1p(math.Pow(s.SizeError/s.SizeMean, 2))))
 	mean := s.SizeMean / 1e6
