@@ -19,6 +19,7 @@ type Changed struct {
 
 // changed announces. A loss does no harm: nobody relies on it.
 func (s *System) changed(ctx context.Context, n Node, what string) {
+	s.lookups.changed(n.Owner)
 	data, err := json.Marshal(Changed{n.Owner, n.ID, n.Parent, what})
 	if err == nil {
 		err = s.n.Bus.Publish(context.WithoutCancel(ctx), subjectChanged, data)

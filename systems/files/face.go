@@ -22,10 +22,17 @@ func (s *System) Face() face.Face {
 	}
 }
 
-// Run waits until ctx ends: what the room does in the background are jobs.
+// Run closes contents that nobody reads any more, until ctx ends; what else the room does
+// in the background are jobs.
 func (s *System) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-s.n.Clock.After(idleTime):
+			s.contents.sweep(now.Add(-idleTime), false)
+		}
+	}
 }
 
 // live is the figure on the start page.

@@ -39,6 +39,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"time"
 
@@ -66,6 +67,8 @@ type System struct {
 	store    store
 	measures measures
 	uploads  *upload.Engine // see web_tus.go
+	contents *contents
+	lookups  lookups
 }
 
 // New opens the room and brings its tables up to date.
@@ -76,7 +79,8 @@ func New(ctx context.Context, n Needs, c Config) (*System, error) {
 	if err := n.DB.Migrate(ctx, realm, schema); err != nil {
 		return nil, fmt.Errorf("open files: %w", err)
 	}
-	s := &System{n: n, c: c}
+	s := &System{n: n, c: c, contents: newContents(n.CAS, n.Clock)}
+	s.lookups.on, s.lookups.seed, s.lookups.kept = !n.DB.Postgres(), maphash.MakeSeed(), map[lookup]looked{}
 	s.measures = newMeasures(s)
 	if err := s.openUploads(ctx); err != nil {
 		return nil, fmt.Errorf("open files: %w", err)
@@ -84,8 +88,8 @@ func New(ctx context.Context, n Needs, c Config) (*System, error) {
 	return s, nil
 }
 
-// Close ends what the room does in the background.
-func (s *System) Close() {}
+// Close closes the contents that are at hand.
+func (s *System) Close() { s.contents.sweep(time.Time{}, true) }
 
 // Person is who asks. The zero Person is a stranger.
 type Person struct {

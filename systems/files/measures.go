@@ -14,6 +14,7 @@ import (
 type measures struct {
 	writes  prometheus.Counter
 	bytes   *prometheus.CounterVec // of contents, by way: in, out
+	in, out prometheus.Counter     // of bytes
 	flags   prometheus.Counter
 	freed   prometheus.Counter
 	bad     prometheus.Gauge
@@ -37,9 +38,7 @@ func newMeasures(s *System) measures {
 		refused: prometheus.NewCounterVec(opts("refused_total", "Uploads refused, by reason."), []string{"reason"}),
 		gauges:  totals{s},
 	}
-	for _, way := range []string{"in", "out"} {
-		m.bytes.WithLabelValues(way)
-	}
+	m.in, m.out = m.bytes.WithLabelValues("in"), m.bytes.WithLabelValues("out")
 	return m
 }
 
@@ -50,7 +49,7 @@ func (m *measures) collectors() []prometheus.Collector {
 // wrote counts a file that was written.
 func (m *measures) wrote(n Node) {
 	m.writes.Inc()
-	m.bytes.WithLabelValues("in").Add(float64(n.Size))
+	m.in.Add(float64(n.Size))
 }
 
 // totals reads what the room holds whenever somebody collects.

@@ -145,6 +145,7 @@ func (s *System) Dismiss(ctx context.Context, who Person, id string) error {
 		}
 		return 0, err
 	})
+	s.lookups.changed("") // an operator may not read the file any more
 	return err
 }
 

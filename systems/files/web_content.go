@@ -1,10 +1,7 @@
 package files
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -114,37 +111,12 @@ func (s *System) getContent(w http.ResponseWriter, r *http.Request) error {
 		}
 		n, err = s.statVersion(r.Context(), person(r.Context()), r.PathValue("path"), version)
 	} else {
-		n, err = s.Stat(r.Context(), person(r.Context()), r.PathValue("path"))
+		n, err = s.known(r.Context(), person(r.Context()), r.PathValue("path"))
 	}
 	if err != nil {
 		return err
 	}
 	return s.serve(w, r, n, q.Get("download") != "")
-}
-
-// serve answers with the content of a node that the asker may read.
-func (s *System) serve(w http.ResponseWriter, r *http.Request, n Node, download bool) error {
-	if err := n.readable(); err != nil {
-		return err
-	}
-	body := &lazy{ctx: r.Context(), s: s, n: n}
-	defer body.Close()
-	// A content that cannot be opened is told before a status is out.
-	if r.Method != http.MethodHead {
-		if err := body.open(); err != nil {
-			return err
-		}
-	}
-	h := w.Header()
-	h.Set("ETag", n.ETag())
-	contentHeaders(h, n, download)
-	http.ServeContent(w, r, "", n.Modified, body)
-	s.measures.bytes.WithLabelValues("out").Add(float64(body.sent))
-	if body.err != nil && r.Context().Err() == nil {
-		s.n.Log.Error("a content broke off", "node", n.ID, "hash", n.Hash.String(), "error", body.err)
-		panic(http.ErrAbortHandler) // half a content must not look whole
-	}
-	return nil
 }
 
 // contentHeaders set how a browser treats a content: it is somebody's, and must not run
@@ -186,66 +158,6 @@ func disposition(how, name string) string {
 		out += "; filename*=UTF-8''" + strings.ReplaceAll(url.PathEscape(name), "'", "%27")
 	}
 	return out
-}
-
-// lazy is a content that is opened when its first byte is wanted: a 304 wants none.
-type lazy struct {
-	ctx  context.Context
-	s    *System
-	n    Node
-	r    *cas.Reader
-	off  int64
-	sent int64
-	err  error
-}
-
-func (l *lazy) open() error {
-	if l.r != nil {
-		return nil
-	}
-	r, err := l.s.n.CAS.Open(l.ctx, l.n.Hash)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", l.n.ID, err)
-	}
-	l.r = r
-	return nil
-}
-
-// Seek implements io.Seeker.
-func (l *lazy) Seek(off int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		off += l.off
-	case io.SeekEnd:
-		off += l.n.Size
-	}
-	if off < 0 {
-		return 0, errors.New("seek before the beginning")
-	}
-	l.off = off
-	return off, nil
-}
-
-// Read implements io.Reader.
-func (l *lazy) Read(b []byte) (int, error) {
-	if l.err = l.open(); l.err != nil {
-		return 0, l.err
-	}
-	if _, l.err = l.r.Seek(l.off, io.SeekStart); l.err != nil {
-		return 0, l.err
-	}
-	n, err := l.r.Read(b)
-	l.off, l.sent = l.off+int64(n), l.sent+int64(n)
-	if err != nil && err != io.EOF {
-		l.err = err
-	}
-	return n, err
-}
-
-func (l *lazy) Close() {
-	if l.r != nil {
-		l.r.Close()
-	}
 }
 
 // deleteContent puts a node into the bin.

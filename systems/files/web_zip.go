@@ -101,6 +101,6 @@ func (s *System) zipFile(ctx context.Context, z *zip.Writer, n Node, at string) 
 		return err
 	}
 	sent, err := io.Copy(out, f.Reader)
-	s.measures.bytes.WithLabelValues("out").Add(float64(sent))
+	s.measures.out.Add(float64(sent))
 	return err
 }
