@@ -32,7 +32,7 @@ const mostSorted = 20_000
 // The parts of the statements that list a folder.
 const (
 	shelfSQL     = `SELECT ` + nodeColumns + ` FROM files_nodes AS n WHERE n.parent = $1 AND n.bin_at = 0 AND n.gone = 0`
-	shelfManySQL = `SELECT count(*) FROM (SELECT 1 FROM files_nodes WHERE parent = $1 LIMIT $2) AS some`
+	shelfManySQL = `SELECT count(*) FROM (SELECT 1 FROM files_nodes WHERE parent = $1 LIMIT $2) AS n`
 )
 
 // shelfStatement returns the statement for folders or files in an order, from the first

@@ -37,6 +37,7 @@ func (s *System) pages() []web.Page {
 		{Pattern: "POST /links/{id}/revoke", Access: web.Person, Handler: s.doUnlink},
 		{Pattern: "POST /folders", Access: web.Person, Handler: s.doFolder},
 		{Pattern: "POST /upload", Access: web.Person, Handler: s.doUpload, Limit: -1},
+		{Pattern: "POST /choose", Access: web.Person, Handler: s.doChoose},
 		{Pattern: "GET /place", Access: web.Person, Handler: s.pagePlace},
 		{Pattern: "POST /place", Access: web.Person, Handler: s.doPlace},
 		{Pattern: "POST /remove", Access: web.Person, Handler: s.doRemove},

@@ -130,6 +130,20 @@ func (s *System) doRemove(w http.ResponseWriter, r *http.Request) error {
 	return back(w, r, to, query...)
 }
 
+// doChoose leads what was ticked to the page that asks for a place. (Each form's first
+// button is one that does no harm: Enter in a tick's box presses it.)
+func (s *System) doChoose(w http.ResponseWriter, r *http.Request) error {
+	list, err := chosen(r)
+	if err != nil {
+		return err
+	}
+	query := []string{"verb", r.PostFormValue("verb")}
+	for _, id := range list {
+		query = append(query, "node", id)
+	}
+	return back(w, r, "/files/place", query...)
+}
+
 // placePage is pages/place.html: where to move or copy to.
 type placePage struct {
 	heading         // of the folder that is looked into

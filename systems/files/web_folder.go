@@ -258,16 +258,13 @@ func (s *System) noteOf(ctx context.Context, who Person, q url.Values) (note, er
 // mostChosen bounds how many nodes one form changes: those of a page.
 const mostChosen = usualPage
 
-// chosen returns the nodes that a form names: the one whose own button was pressed,
-// else those that were ticked. Errors: Invalid.
+// chosen returns the nodes that a form names: those that were ticked, or the one whose
+// own button was pressed. Errors: Invalid.
 func chosen(r *http.Request) ([]string, error) {
 	if err := r.ParseForm(); err != nil {
 		return nil, web.Malformed(errs.Wrap(errs.Invalid, err, "the form could not be read"))
 	}
 	list := r.Form["node"]
-	if only := r.Form["only"]; len(only) > 0 {
-		list = only
-	}
 	switch {
 	case len(list) == 0:
 		return nil, errs.New(errs.Invalid, "nothing is chosen: tick what is meant")

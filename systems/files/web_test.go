@@ -111,6 +111,10 @@ func TestPagesThatChangeANode(t *testing.T) {
 		if w := page1(h, place, "bob"); w.Code != 404 {
 			t.Error(w.Code)
 		}
+		wantBack(t, h.form("/files/choose", "ada", "verb", "move", "node", a.ID), "/files/place?node="+a.ID+"&verb=move")
+		if w := h.form("/files/remove", "ada", "node", "../x"); w.Code != 422 {
+			t.Error(w.Code)
+		}
 		wantBack(t, h.form("/files/place", "ada", "verb", "move", "to", at(d.ID), "node", a.ID), "/files/n/"+d.ID+"?did=moved")
 		if got := h.names("ada", "d"); got != "a.txt b.txt" {
 			t.Error(got)
@@ -134,7 +138,7 @@ func TestPagesThatChangeANode(t *testing.T) {
 		}
 		wantBack(t, h.form("/files/bin", "ada", "do", "restore", "node", a.ID, "back", "/files/n/"+d.ID+"?did=removed"), "/files/n/"+d.ID+"?did=restored")
 		wantBack(t, h.form("/files/bin", "ada", "do", "purge", "node", b.ID), "/files/bin?did=purged")
-		wantBack(t, h.form("/files/remove", "ada", "only", a.ID, "node", "nothing"), "/files/?did=removed&node="+a.ID)
+		wantBack(t, h.form("/files/remove", "ada", "node", a.ID, "back", "//evil.example/files/"), "/files/?did=removed&node="+a.ID)
 		wantBack(t, h.form("/files/bin", "ada", "do", "empty"), "/files/bin?did=emptied")
 		wantPage(t, page1(h, "/files/bin?did=emptied", "ada"), 200, "The bin is empty")
 		h.sound()

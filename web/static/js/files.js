@@ -334,6 +334,9 @@ document.addEventListener("keydown", (e) => {
   if (drop && e.key === "Escape") { drop.open = false; drop.querySelector("summary").focus(); }
 });
 
+// Enter in a tick's box would press the form's first button.
+document.addEventListener("keypress", (e) => { if (e.key === "Enter" && e.target.matches?.(".tick input")) e.preventDefault(); });
+
 document.addEventListener("click", (e) => {
   const link = e.target.closest?.("a[data-rename]"), dialog = document.getElementById("rename");
   if (link && dialog && !e.ctrlKey && !e.metaKey && !e.shiftKey) {
@@ -341,10 +344,13 @@ document.addEventListener("click", (e) => {
     link.closest("[popover]")?.hidePopover();
     const name = link.dataset.rename, input = dialog.querySelector("input[name=name]");
     dialog.querySelector("form").action = new URL(link.href).pathname;
-    input.value = name;
-    dialog.showModal();
-    const dot = name.lastIndexOf(".");
-    input.setSelectionRange(0, dot > 0 ? dot : name.length);
+    // The key that pressed the link must not press the form's button too.
+    setTimeout(() => {
+      input.value = name;
+      dialog.showModal();
+      const dot = name.lastIndexOf(".");
+      input.setSelectionRange(0, dot > 0 ? dot : name.length);
+    }, e.detail ? 0 : 80);
   }
   if (e.target.closest?.("[data-close]")) e.target.closest("dialog").close();
 });
