@@ -29,7 +29,7 @@ func isLive(n dav.Name) bool {
 	return false
 }
 
-// shelf is what a PROPFIND reads at once: a node, or a page of those in it.
+// davShelf is what a PROPFIND reads at once: a node, or a page of those in it.
 type davShelf struct {
 	nodes []Node
 	dead  map[string][]dav.Prop // by node
@@ -122,11 +122,15 @@ func (f *finder) begin(ctx context.Context) (davShelf, error) {
 
 // page reads some of what is in a folder.
 func (f *finder) page(ctx context.Context, folder Node, cursor string) (davShelf, error) {
+	limit := mostPage
+	if f.dead { // each may have dav.MaxProps
+		limit /= 10
+	}
 	return read(ctx, f.d.s, "propfind", func(ctx context.Context, tx *sqldb.Tx) (sh davShelf, err error) {
-		if sh.nodes, err = f.d.s.store.nodes(ctx, tx, listSQL, folder.Owner, folder.ID, cursor, int64(mostPage+1)); err != nil || len(sh.nodes) == 0 {
+		if sh.nodes, err = f.d.s.store.nodes(ctx, tx, listSQL, folder.Owner, folder.ID, cursor, int64(limit+1)); err != nil || len(sh.nodes) == 0 {
 			return sh, err
 		}
-		if sh.nodes, sh.next, err = cut(sh.nodes, mostPage, func(n Node) string { return n.Name }); err == nil && f.dead {
+		if sh.nodes, sh.next, err = cut(sh.nodes, limit, func(n Node) string { return n.Name }); err == nil && f.dead {
 			var list []dav.Prop
 			list, err = dav.PropsBelow(ctx, tx, folder.Owner, folder.ID, sh.nodes[0].Name, sh.nodes[len(sh.nodes)-1].Name)
 			sh.dead = byNode(list)

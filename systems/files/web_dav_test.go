@@ -418,7 +418,7 @@ func TestDAVProperties(t *testing.T) {
 		for _, want := range []string{
 			"/dav/d/ resourcetype=<D:collection/>", "/dav/d/ colour!", "/dav/d/ getetag!",
 			"/dav/d/f.txt colour=<b>red</b>&amp;", "/dav/d/f.txt getcontentlength=5", "/dav/d/f.txt resourcetype=", "/dav/d/sub/ colour=blue",
-			"/dav/d/f.txt getetag=&#34;" + hashOfText("hello").String() + "&#34;",
+			"/dav/d/f.txt getetag=\"" + hashOfText("hello").String() + "\"",
 		} {
 			if !has(got, want) {
 				t.Errorf("no %q in %q", want, got)

@@ -92,7 +92,7 @@ func TestPatchKeepsMeaning(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].Name != (Name{"urn:p", "a"}) || !list[1].Remove || list[1].Name != (Name{"", "gone"}) {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	want := `<a xmlns="urn:p" xml:lang="en" xmlns:a1="urn:p" a1:k="v&#34;" q="&lt;"> x<b/><c xmlns="urn:c"><d/></c><e xmlns=""/>&amp;</a>`
+	want := `<a xmlns="urn:p" xml:lang="en" xmlns:a1="urn:p" a1:k="v&quot;" q="&lt;"> x<b/><c xmlns="urn:c"><d/></c><e xmlns=""/>&amp;</a>`
 	if list[0].Value != want {
 		t.Errorf("%s\nwant\n%s", list[0].Value, want)
 	}

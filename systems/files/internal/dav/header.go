@@ -67,13 +67,17 @@ func ParseOverwrite(s string) (bool, error) {
 	return false, errs.New(errs.Invalid, "Overwrite is T or F, not %.20q", s)
 }
 
-// ParseToken reads a Lock-Token header, <plumb:...>. Errors: Invalid.
+// ParseToken reads a Lock-Token header, <plumb:...>. There are clients that leave the
+// brackets out. Errors: Invalid.
 func ParseToken(s string) (string, error) {
 	s = strings.TrimSpace(s)
-	if len(s) < 3 || s[0] != '<' || s[len(s)-1] != '>' || strings.ContainsAny(s[1:len(s)-1], "<> ") {
+	if in, ok := strings.CutPrefix(s, "<"); ok && strings.HasSuffix(in, ">") {
+		s = in[:len(in)-1]
+	}
+	if !strings.Contains(s, ":") || strings.ContainsAny(s, "<> ") {
 		return "", errs.New(errs.Invalid, "Lock-Token must be a URI in angle brackets")
 	}
-	return s[1 : len(s)-1], nil
+	return s, nil
 }
 
 // Space is the part of a house's addresses that is WebDAV's.

@@ -77,15 +77,17 @@ func TestSmallHeaders(t *testing.T) {
 			t.Errorf("Overwrite %q: %v, %v", text, got, err)
 		}
 	}
-	if got, err := ParseToken(" <plumb:x> "); err != nil || got != "plumb:x" {
-		t.Errorf("Lock-Token: %q, %v", got, err)
+	for _, text := range []string{" <plumb:x> ", "plumb:x"} {
+		if got, err := ParseToken(text); err != nil || got != "plumb:x" {
+			t.Errorf("Lock-Token %q: %q, %v", text, got, err)
+		}
 	}
 	for _, bad := range []string{"2", "-1", "noinfinity"} {
 		if _, err := ParseDepth(bad); !errs.Is(err, errs.Invalid) {
 			t.Errorf("Depth %q: %v", bad, err)
 		}
 	}
-	for _, bad := range []string{"", "plumb:x", "<>", "<a> <b>", "<a"} {
+	for _, bad := range []string{"", "x", "<>", "<a:b> <c:d>", "<a:b", "a:b>"} {
 		if _, err := ParseToken(bad); !errs.Is(err, errs.Invalid) {
 			t.Errorf("Lock-Token %q: %v", bad, err)
 		}

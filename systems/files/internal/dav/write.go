@@ -61,7 +61,7 @@ func (m *Multi) Close() error {
 func Element(n Name, inner string) string {
 	open, end := "<D:"+n.Local, "</D:"+n.Local+">"
 	if n.Space != Namespace {
-		open, end = "<"+n.Local+` xmlns="`+escape(n.Space)+`"`, "</"+n.Local+">"
+		open, end = "<"+n.Local+` xmlns="`+quote(n.Space)+`"`, "</"+n.Local+">"
 	}
 	if inner == "" {
 		return open + "/>"

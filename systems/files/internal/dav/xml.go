@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"plumb/base/errs"
 )
@@ -249,7 +250,7 @@ func (e *element) String() string {
 func (e *element) write(b *strings.Builder, ns string) {
 	b.WriteString("<" + e.Local)
 	if e.Space != ns {
-		b.WriteString(` xmlns="` + escape(e.Space) + `"`)
+		b.WriteString(` xmlns="` + quote(e.Space) + `"`)
 	}
 	for i, a := range e.attrs {
 		name := a.Local
@@ -259,10 +260,10 @@ func (e *element) write(b *strings.Builder, ns string) {
 			name = "xml:" + a.Local
 		default:
 			prefix := "a" + strconv.Itoa(i)
-			b.WriteString(" xmlns:" + prefix + `="` + escape(a.Space) + `"`)
+			b.WriteString(" xmlns:" + prefix + `="` + quote(a.Space) + `"`)
 			name = prefix + ":" + a.Local
 		}
-		b.WriteString(" " + name + `="` + escape(a.value) + `"`)
+		b.WriteString(" " + name + `="` + quote(a.value) + `"`)
 	}
 	if len(e.nodes) == 0 {
 		b.WriteString("/>")
@@ -279,9 +280,24 @@ func (e *element) write(b *strings.Builder, ns string) {
 	b.WriteString("</" + e.Local + ">")
 }
 
-// escape makes text fit for XML, in an attribute too.
-func escape(s string) string {
-	var b strings.Builder
-	xml.EscapeText(&b, []byte(s)) // a builder takes everything
-	return b.String()
+var (
+	inText      = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "\r", "&#13;")
+	inAttribute = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "\r", "&#13;", "\n", "&#10;", "\t", "&#9;", `"`, "&quot;")
+)
+
+// escape makes text fit for an element. Unlike the standard library's it leaves quotes
+// alone, as some clients know no number that stands for them, and entity tags have two.
+func escape(s string) string { return inText.Replace(legal(s)) }
+
+// quote makes text fit for an attribute between double quotes.
+func quote(s string) string { return inAttribute.Replace(legal(s)) }
+
+// legal replaces what XML cannot hold (XML 1.0, 2.2).
+func legal(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xfffe || r == 0xffff {
+			return utf8.RuneError
+		}
+		return r // and the replacement character for what is no UTF-8
+	}, s)
 }
