@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
 	"testing"
 )
@@ -182,6 +183,18 @@ func TestTold(t *testing.T) {
 		if got := told(c.a, c.b); math.Abs(got-c.want) > 1e-12 {
 			t.Errorf("%v, %v: %g, by hand %g", c.a, c.b, got, c.want)
 		}
+	}
+	// The standard error is that of many tries with what tells nothing.
+	rng, square := rand.New(rand.NewPCG(1, 1)), 0.0
+	for range 20_000 {
+		var a, b []float64
+		for range 60 {
+			a, b = append(a, rng.Float64()), append(b, rng.Float64())
+		}
+		square += told(a, b) * told(a, b) / 20_000
+	}
+	if got := math.Sqrt(square) / coin(60); got < 0.95 || got > 1.05 {
+		t.Errorf("the error of told is %.3f of what is stated", got)
 	}
 	var normal []float64
 	for i := range 1000 { // quantiles of a normal distribution with a deviation of 5

@@ -27,11 +27,12 @@ func Oracle() lab.Experiment {
 			{Name: "apart", Unit: "spreads", Text: "how far the times are apart, in spreads of one", Better: "less"},
 			{Name: "sent_apart", Unit: "kB", Text: "how far the bytes are apart", Better: "less"},
 			{Name: "told", Unit: "%", Text: "how much better than a coin one guesses", Better: "less"},
+			{Name: "beyond", Unit: "standard errors", Text: "how far that is from a coin's", Better: "less"},
 		},
 		Claims: []lab.Claim{
-			{ID: "skip-tells", Text: "a server that takes only what it does not know tells by its time", Design: "textbook", Metric: "told", Op: ">", Value: new(40.0)},
+			{ID: "skip-tells", Text: "a server that takes only what it does not know tells by its time", Design: "textbook", Metric: "beyond", Op: ">", Value: new(4.0)},
 			{ID: "skip-bytes", Text: "and by what it takes", Design: "textbook", Metric: "known_sent", Op: "==", Value: new(0.0)},
-			{ID: "built-hides", Text: "the built one takes, hashes and stores alike: its time tells no more than the noise of so many pairs", Design: "built", Metric: "told", Op: "<", Value: new(40.0)},
+			{ID: "built-hides", Text: "the built one takes, hashes and stores alike: its time tells no more than chance does of so many pairs", Design: "built", Metric: "beyond", Op: "<", Value: new(4.0)},
 			{ID: "built-bytes", Text: "and it takes every byte", Design: "built", Metric: "sent_apart", Op: "==", Value: new(0.0)},
 			{ID: "less", Text: "less than what skipping tells, by a quarter at least", Design: "built", Metric: "told", Op: "<", Than: &lab.Than{Design: "textbook", Metric: "told", Times: 0.75}, Apart: true},
 		},
@@ -56,9 +57,10 @@ func runOracle(ctx context.Context, b *lab.Bench) error {
 	if b.Full {
 		pairs, size = 400, 2<<20
 	}
-	b.Note("%d pairs of uploads of %d KiB, one of known and one of unknown content, in random order. Told is 2 |A - 1/2|, where A is the chance that of a random known and a random unknown upload the known one is faster: "+
-		"0%% is a coin, 100%% certainty. With so many pairs a design that tells nothing shows some %.0f%% by chance, and three times that once in a hundred runs. "+
-		"The question's design has %d other files of that length to compare with.", pairs, size>>10, 100*0.8*math.Sqrt(2/(3*float64(pairs))), others)
+	b.Note("%d pairs of uploads of %d KiB, one of known and one of unknown content, in random order; all come from one person, since none of the designs asks whose a content is. "+
+		"Told is 2 |A - 1/2|, where A is the chance that of a random known and a random unknown upload the known one is faster: 0%% is a coin, 100%% certainty. "+
+		"A design that tells nothing shows some %.0f%% of so many pairs by chance (a standard error is %.0f%%; four of them come once in 16,000 runs). "+
+		"The question's design has %d other files of that length to compare with.", pairs, size>>10, 80*coin(pairs), 100*coin(pairs), others)
 	for i, d := range []struct {
 		name, text string
 		kind       lab.Kind
@@ -174,6 +176,7 @@ func tell(ctx context.Context, b *lab.Bench, row *lab.Design, send sender, pairs
 	unknown, known := lab.Median(times[0]), lab.Median(times[1])
 	kb := func(n int) float64 { return float64(n) / float64(pairs) / 1e3 }
 	row.Set("pairs", float64(pairs)).Set("known_ms", known).Set("unknown_ms", unknown).Set("told", 100*told(times[1], times[0])).
+		Set("beyond", told(times[1], times[0])/coin(pairs)).
 		Set("known_sent", kb(sent[1])).Set("unknown_sent", kb(sent[0])).Set("sent_apart", math.Abs(kb(sent[0])-kb(sent[1]))).
 		Set("apart", math.Abs(unknown-known)/max(1e-6, (spread(times[0])+spread(times[1]))/2))
 	return nil
@@ -195,6 +198,9 @@ func told(a, b []float64) float64 {
 	}
 	return 2 * math.Abs(below/float64(len(a)*len(b))-0.5)
 }
+
+// coin is the standard error of told of n pairs when nothing is told.
+func coin(n int) float64 { return 2 * math.Sqrt((2*float64(n)+1)/12) / float64(n) }
 
 // spread is half the width of the middle two thirds: a standard deviation, of normal
 // values, that outliers do not move.
