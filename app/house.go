@@ -52,7 +52,9 @@ func build(ctx context.Context, cfg Config, list []room, e *engines, log *slog.L
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	gate := web.NewGate(web.First(e.fleet, e.accounts), log)
+	// People first: a machine's token is told from theirs without a look into the database,
+	// theirs from a machine's only with one.
+	gate := web.NewGate(web.First(e.accounts, e.fleet), log)
 	api := web.NewAPI(mux, gate, Version)
 	measures := web.NewMetrics()
 	registry := newRegistry(e, measures)
