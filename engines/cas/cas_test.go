@@ -164,8 +164,19 @@ func TestPutTakeReadDrop(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if err := iotest.TestReader(struct{ io.ReadSeeker }{r}, c); len(c) < 200_000 && err != nil {
-						t.Error(err)
+					if len(c) < 10_000 {
+						if err := iotest.TestReader(struct{ io.ReadSeeker }{r}, c); err != nil {
+							t.Error(err)
+						}
+					}
+					for _, off := range []int{0, len(c) / 3, len(c) - 70_000, len(c) - 1} {
+						if off < 0 {
+							continue
+						}
+						part := make([]byte, min(70_000, len(c)-off))
+						if _, err := r.ReadAt(part, int64(off)); err != nil || !bytes.Equal(part, c[off:off+len(part)]) {
+							t.Errorf("%d bytes at %d: %v", len(part), off, err)
+						}
 					}
 					r.Close()
 					drop(t, db, s, h)

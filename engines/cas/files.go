@@ -164,3 +164,70 @@ func (k *keyring) sealer(pack string, wrapped []byte) (*seal.Sealer, error) {
 	k.keep(pack, s)
 	return s, nil
 }
+
+// placeCache keeps where the parts of blobs lay when they were last looked up. A blob's
+// parts never change; where they lie may, which who reads there finds out.
+type placeCache struct {
+	mu    sync.Mutex
+	lists map[string][]place // by the blob's id, in order; guarded by mu; never changed in place
+	n     int                // places in all
+}
+
+const (
+	keptPlaces = 32 << 10 // of all blobs
+	keptOfBlob = 4 << 10  // of one
+)
+
+func (c *placeCache) get(id string) []place {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lists[id]
+}
+
+// add returns all that is known of the blob now.
+func (c *placeCache) add(id string, page []place) []place {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := merge(c.lists[id], page)
+	if len(list) > keptOfBlob {
+		list = page
+	}
+	if c.lists == nil {
+		c.lists = map[string][]place{}
+	}
+	c.n += len(list) - len(c.lists[id])
+	c.lists[id] = list
+	for other, l := range c.lists { // any ones
+		if c.n <= keptPlaces {
+			break
+		}
+		if other != id {
+			c.n -= len(l)
+			delete(c.lists, other)
+		}
+	}
+	return list
+}
+
+func (c *placeCache) drop(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n -= len(c.lists[id])
+	delete(c.lists, id)
+}
+
+// merge joins two lists in order; where both know a part, b does.
+func merge(a, b []place) []place {
+	out := make([]place, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].end < b[0].end:
+			out, a = append(out, a[0]), a[1:]
+		case a[0].end == b[0].end:
+			a = a[1:]
+		default:
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"plumb/base/errs"
@@ -18,7 +19,8 @@ import (
 
 const (
 	readStep = 4 * seal.FrameSize // bytes of a chunk that are read at once
-	pageRows = 256                // parts that are looked up at once
+	fewRows  = 8                  // parts that are looked up at first,
+	pageRows = 256                // and at once at most
 )
 
 // place is where one chunk lies, as a blob's part.
@@ -45,15 +47,17 @@ type Reader struct {
 	size  int64
 	parts int64
 
-	mu   sync.Mutex
-	page []place             // guarded by mu; never changed in place
-	lent map[string]*os.File // by Extents; guarded by mu
+	mu    sync.Mutex
+	page  []place             // in order, maybe with gaps; guarded by mu; never changed in place
+	looks int                 // guarded by mu
+	lent  map[string]*os.File // by Extents; guarded by mu
 
 	pos int64
 	src *source // of Read and WriteTo; made by the first, ended by Close
 }
 
-// Open returns the content. Errors: NotFound.
+// Open returns the content. Errors: NotFound. A reader that is still open when the last
+// reference goes may end with NotFound too.
 func (s *Store) Open(ctx context.Context, h Hash) (*Reader, error) {
 	r := &Reader{s: s, ctx: ctx, hash: h}
 	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
@@ -61,8 +65,10 @@ func (s *Store) Open(ctx context.Context, h Hash) (*Reader, error) {
 		if errors.Is(err, sqldb.ErrNoRows) {
 			return absent(h)
 		}
-		if err == nil {
-			r.page, err = r.look(ctx, tx, 0)
+		if r.page = s.places.get(r.id); err == nil && r.parts == 0 && r.page == nil {
+			if r.page, err = r.look(ctx, tx, 0, 1); err == nil {
+				r.page = s.places.add(r.id, r.page)
+			}
 		}
 		return err
 	})
@@ -72,8 +78,8 @@ func (s *Store) Open(ctx context.Context, h Hash) (*Reader, error) {
 	return r, nil
 }
 
-// look returns where the parts from off on lie, a page of them.
-func (r *Reader) look(ctx context.Context, tx *sqldb.Tx, off int64) ([]place, error) {
+// look returns where the parts from off on lie, some of them.
+func (r *Reader) look(ctx context.Context, tx *sqldb.Tx, off, limit int64) ([]place, error) {
 	if r.parts == 0 {
 		p, err := chunkPlace(ctx, tx, r.hash)
 		if err != nil {
@@ -82,7 +88,7 @@ func (r *Reader) look(ctx context.Context, tx *sqldb.Tx, off int64) ([]place, er
 		p.end = r.size
 		return []place{p}, nil
 	}
-	rows, err := tx.Query(ctx, sqlChunkPage, r.id, off, int64(pageRows))
+	rows, err := tx.Query(ctx, sqlChunkPage, r.id, off, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -124,28 +130,39 @@ func chunkPlace(ctx context.Context, tx *sqldb.Tx, id Hash) (place, error) {
 // Size returns the blob's bytes.
 func (r *Reader) Size() int64 { return r.size }
 
-// part returns the place that holds the byte at off.
+// part returns the place that holds the byte at off. It looks up a few parts first, and
+// more of a reader that goes on.
 func (r *Reader) part(off int64) (place, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if p, ok := find(r.page, off); ok {
 		return p, nil
 	}
+	limit := int64(min(fewRows<<(2*r.looks), pageRows))
+	r.looks++
 	var page []place
 	err := r.s.n.DB.Read(r.ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
-		page, err = r.look(ctx, tx, off)
+		page, err = r.look(ctx, tx, off, limit)
 		return err
 	})
 	if err != nil {
 		return place{}, fmt.Errorf("find the parts of blob %s: %w", r.hash, err)
 	}
-	r.page = page
 	p, ok := find(page, off)
 	if !ok {
 		// Its last reference went, and the collector came by.
 		return place{}, errs.New(errs.NotFound, "content %s is gone", r.hash)
 	}
+	r.page = r.s.places.add(r.id, page)
 	return p, nil
+}
+
+// forget has the places looked up anew.
+func (r *Reader) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.page = nil
+	r.s.places.drop(r.id)
 }
 
 // run returns where in p's pack it is worth reading to for the reader's own source: as
@@ -157,27 +174,29 @@ func (r *Reader) run(src *source, p place) int64 {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, q := range r.page {
-		if q.from >= p.end && q.pack == p.pack && q.off == end {
-			end += q.stored
-		}
+	for i := after(r.page, p.from); i < len(r.page) && r.page[i].pack == p.pack && (r.page[i].off == end || r.page[i].off == p.off); i++ {
+		end = r.page[i].off + r.page[i].stored
 	}
 	return end
 }
 
 func find(page []place, off int64) (place, bool) {
-	lo, hi := 0, len(page)
-	for lo < hi {
-		if mid := (lo + hi) / 2; page[mid].end <= off {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	if lo == len(page) || page[lo].from > off {
+	i := after(page, off)
+	if i == len(page) || page[i].from > off {
 		return place{}, false
 	}
-	return page[lo], true
+	return page[i], true
+}
+
+// after returns the first place that ends after off.
+func after(page []place, off int64) int {
+	i, _ := slices.BinarySearchFunc(page, off, func(p place, off int64) int {
+		if p.end <= off {
+			return -1
+		}
+		return 1
+	})
+	return i
 }
 
 // Read implements io.Reader.
@@ -280,14 +299,20 @@ func (r *Reader) at(src *source, off, n, ahead int64) ([]byte, error) {
 		if err == nil {
 			return b, nil
 		}
-		if try == 3 || !errs.Is(err, errs.NotFound) {
+		if try == 3 || !errs.Is(err, errs.NotFound) && !isDamage(err) {
 			break
 		}
-		// The collector moved it meanwhile.
-		r.mu.Lock()
-		r.page = nil
-		r.mu.Unlock()
-		p, err = r.part(off)
+		// The collector moved it meanwhile, or somebody healed it.
+		r.forget()
+		q, lookErr := r.part(off)
+		if lookErr != nil {
+			err = lookErr
+			break
+		}
+		if isDamage(err) && q.pack == p.pack && q.off == p.off {
+			break
+		}
+		p, err = q, nil
 	}
 	return nil, fmt.Errorf("read blob %s at %d: %w", r.hash, off, err)
 }

@@ -41,6 +41,7 @@ type Store struct {
 	buffers sync.Pool
 	keys    keyring
 	files   openFiles
+	places  placeCache
 
 	upMu  sync.Mutex
 	up    []string      // Pendings given up; guarded by upMu
