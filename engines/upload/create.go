@@ -186,32 +186,20 @@ func (e *Engine) create(ctx context.Context, r request, u *row, prefix string) (
 	return u, nil
 }
 
-// repeated returns an upload that was asked for before. A final one that nobody has
-// brought to its end is taken up.
+// repeated returns an upload that was asked for before, without a lease. A final one is
+// brought to its end first.
 func (e *Engine) repeated(ctx context.Context, r *row, err error) (*row, error) {
+	if err == nil && r.unfinished() {
+		err = e.settle(ctx, r)
+	}
+	if err == errLost {
+		return nil, locked(r)
+	}
 	if err != nil {
 		return nil, err
 	}
 	r.lease = ""
-	if !r.unfinished() {
-		return r, nil
-	}
-	err = e.patient(ctx, func() error {
-		now, err := e.find(ctx, r.Owner, r.ID)
-		if err != nil {
-			return err
-		}
-		if r = now; r.state != open {
-			r.lease = ""
-			return nil
-		}
-		r.lease, err = e.take(ctx, r, r.Length)
-		return err
-	})
-	if err == errLost {
-		return nil, locked(r)
-	}
-	return r, err
+	return r, nil
 }
 
 // insert makes the row, in the caller's transaction.

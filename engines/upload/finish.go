@@ -18,17 +18,50 @@ const (
 	readMost = 256 // segments looked up at once
 )
 
-// finish brings a whole upload to its end: its segments are read as one content, which
+// ended brings a whole upload to its end: its segments are read as one content, which
 // the room takes. The lease must be held, and is given back.
-func (e *Engine) finish(ctx context.Context, r *row, lease string) error {
+func (e *Engine) ended(ctx context.Context, r *row, lease string) error {
 	h := e.hold(ctx, r.ID, lease, nil)
 	err := e.finished(ctx, r, h)
 	h.end()
 	if err == nil {
 		return nil
 	}
-	if !errors.Is(err, errLost) {
-		e.failed(ctx, r, lease, err)
+	if errors.Is(err, errLost) {
+		return errLost
+	}
+	e.failed(ctx, r, lease, err)
+	return err
+}
+
+// settle waits until a whole upload is brought to its end by whoever is at it, and does
+// it where nobody is. errLost: it takes longer than a request may wait.
+func (e *Engine) settle(ctx context.Context, r *row) error {
+	return e.patient(ctx, &r, func() error {
+		now, err := e.find(ctx, r.Owner, r.ID)
+		if err != nil {
+			return err
+		}
+		*r = *now
+		switch {
+		case !r.unfinished():
+			return nil
+		case r.until > e.n.Clock.Now().UnixMicro():
+			return errLost
+		}
+		lease, err := e.take(ctx, r, r.Length)
+		if err != nil {
+			return err
+		}
+		return e.ended(ctx, r, lease)
+	})
+}
+
+// finish is ended, or waits where another took the lease over meanwhile.
+func (e *Engine) finish(ctx context.Context, r *row, lease string) error {
+	err := e.ended(ctx, r, lease)
+	if errors.Is(err, errLost) {
+		return e.settle(ctx, r)
 	}
 	return err
 }

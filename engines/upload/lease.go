@@ -2,6 +2,7 @@ package upload
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -50,13 +51,34 @@ func (e *Engine) late(r *row) bool {
 	return !now.Before(r.Expires) && r.until <= now.UnixMicro()
 }
 
+// freed ends the leases of a process that died. On SQLite one process has the data, so
+// that nobody else can hold one; on PostgreSQL they end with their time.
+func (e *Engine) freed(ctx context.Context) error {
+	if e.n.DB.Postgres() {
+		return nil
+	}
+	err := e.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, freedSQL, e.n.Realm)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("free the uploads of %s: %w", e.n.Realm, err)
+	}
+	return nil
+}
+
 // patient calls try until it returns another error than errLost, or for as long as a
-// request may wait for another one.
-func (e *Engine) patient(ctx context.Context, try func() error) error {
+// request may wait for another one. One that waits for an upload to be brought to its
+// end waits until a writer that died must have lost its lease too.
+func (e *Engine) patient(ctx context.Context, r **row, try func() error) error {
 	begun := e.n.Clock.Now()
 	for {
 		err := try()
-		if err != errLost || e.n.Clock.Now().Sub(begun) >= e.o.Patience {
+		wait := e.o.Patience
+		if *r != nil && (*r).unfinished() {
+			wait += e.o.Lease
+		}
+		if err != errLost || e.n.Clock.Now().Sub(begun) >= wait {
 			return err
 		}
 		select {

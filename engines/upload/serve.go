@@ -2,6 +2,7 @@ package upload
 
 import (
 	"context"
+	"errors"
 	"mime"
 	"net/http"
 	"strconv"
@@ -118,34 +119,24 @@ func (d *door) head(w http.ResponseWriter, r request) error {
 func (d *door) settled(r request) (found *row, err error) {
 	e := d.e
 	ctx := context.WithoutCancel(r.Context())
-	err = e.patient(r.Context(), func() error {
-		if found, err = e.find(ctx, r.owner, r.PathValue("id")); err != nil {
-			return err
-		}
-		if found.state == open && e.written(found) {
+	err = e.patient(r.Context(), &found, func() error {
+		if found, err = e.find(ctx, r.owner, r.PathValue("id")); err == nil && found.state == open && e.written(found) {
 			return errLost
-		}
-		if !found.unfinished() {
-			return nil
-		}
-		lease, err := e.take(ctx, found, found.Length)
-		if err != nil {
-			return err
-		}
-		err = e.finish(ctx, found, lease)
-		if err == errLost {
-			return err
-		}
-		if k := errs.KindOf(err); err != nil && (k == errs.Busy || k == errs.Internal) {
-			return &fault{http.StatusLocked, "the upload cannot be brought to its end just now", "5"} // it was logged; any 5xx makes clients begin anew
 		}
 		return err
 	})
-	if err == errLost && (!found.full() || found.Kind != Normal) {
-		return found, nil // somebody writes; this is what is durable
+	if err == nil && found.unfinished() {
+		err = e.settle(ctx, found)
 	}
-	if err == errLost {
+	k := errs.KindOf(err)
+	switch {
+	case err == errLost && found.Kind == Final, err == errLost && !found.full():
+		return found, nil // somebody writes; this is what is durable
+	case err == errLost:
 		return nil, locked(found)
+	case err != nil && !errors.As(err, new(*fault)) && (k == errs.Busy || k == errs.Internal):
+		// It was logged. Any 5xx would make clients begin anew.
+		return nil, &fault{http.StatusLocked, "the upload cannot be brought to its end just now", "5"}
 	}
 	return found, err
 }
@@ -201,7 +192,7 @@ func (d *door) patch(w http.ResponseWriter, r request) error {
 	defer e.writes(r.PathValue("id"))()
 	var row *row
 	var lease string
-	err = e.patient(r.Context(), func() error {
+	err = e.patient(r.Context(), &row, func() error {
 		if row, err = e.find(ctx, r.owner, r.PathValue("id")); err != nil {
 			return err
 		}

@@ -37,6 +37,7 @@ const (
 		WHERE id = $1 AND state = 'open' AND lease_until <= $5 AND got = $6 AND (length < 0 OR length = $4)`
 	renewSQL   = `UPDATE upload_uploads SET lease_until = $3 WHERE id = $1 AND lease = $2 AND state = 'open'`
 	releaseSQL = `UPDATE upload_uploads SET lease = '', lease_until = 0 WHERE id = $1 AND lease = $2`
+	freedSQL   = `UPDATE upload_uploads SET lease = '', lease_until = 0 WHERE realm = $1 AND lease_until > 0`
 	failedSQL  = `UPDATE upload_uploads SET lease = '', lease_until = 0, tries = tries + 1, retry_at = $3 WHERE id = $1 AND lease = $2`
 
 	advanceSQL = `

@@ -45,7 +45,7 @@ func (e *Engine) takeUp(ctx context.Context) error {
 	for _, r := range all {
 		lease, err := e.take(ctx, r, r.Length)
 		if err == nil {
-			err = e.finish(ctx, r, lease) // a failure is noted there, with a time to try again
+			err = e.ended(ctx, r, lease) // a failure is noted there, with a time to try again
 		}
 		if err != nil && ctx.Err() != nil {
 			return err

@@ -143,7 +143,8 @@ func New(ctx context.Context, n Needs, o Options) (*Engine, error) {
 	if err := n.DB.Migrate(ctx, "upload", schema); err != nil {
 		return nil, err
 	}
-	return &Engine{n: n, o: o.filled(), writing: map[string]int{}}, nil
+	e := &Engine{n: n, o: o.filled(), writing: map[string]int{}}
+	return e, e.freed(ctx)
 }
 
 // Reserved returns the bytes that an owner's open uploads have or will have, for the
