@@ -5,18 +5,23 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"plumb/engines/lab/child"
+	"plumb/engines/lab/powercut"
 )
 
 // uploader stores and removes files as fast as it is answered, and remembers what was
@@ -184,5 +189,71 @@ func TestFilesCrashKill9(t *testing.T) {
 	}
 	if scrub.Bad != 0 || scrub.Chunks == 0 || objects != stats.Packs {
 		t.Errorf("scrub: %+v; %d objects, %d packs, %d bytes wait", scrub, objects, stats.Packs, stats.Waiting)
+	}
+}
+
+// TestFilesDiskFull fills the disk while files are stored: they are refused with 507 and
+// a problem document, nothing half stored is seen, and service goes on when there is room.
+func TestFilesDiskFull(t *testing.T) {
+	backing, mount := t.TempDir(), t.TempDir()
+	disk, err := powercut.Open(backing, mount, powercut.Options{})
+	if err != nil {
+		if os.Getenv("CI") == "" && errors.Is(err, fs.ErrNotExist) {
+			t.Skip("no FUSE here: ", err)
+		}
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Unmount(mount, syscall.MNT_DETACH) })
+	const token = "crash-test-admin-token"
+	s, err := child.Start(t.Context(), child.Options{Systems: []string{"files"}, Data: mount, Env: []string{"PLUMB_ADMIN_TOKEN=" + token}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Kill9)
+	u := &uploader{client: &http.Client{Timeout: 20 * time.Second}, token: token, stored: map[string][sha256.Size]byte{}}
+	u.url.Store(s.URL)
+	bodies := map[string][]byte{"small": bytes.Repeat([]byte("small "), 100), "large": make([]byte, 3<<20)}
+	for i := range bodies["large"] {
+		bodies["large"][i] = byte(rand.Uint32())
+	}
+	put := func(path, kind string) int {
+		t.Helper()
+		status, err := u.send(t.Context(), path, bodies[kind], false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status == http.StatusCreated {
+			u.stored[path] = sha256.Sum256(bodies[kind])
+		}
+		return status
+	}
+	if got := put("before/small", "small") + put("before/large", "large"); got != 2*http.StatusCreated {
+		t.Fatalf("before: %d", got)
+	}
+	disk.SetRoom(0)
+	for _, kind := range []string{"small", "large"} {
+		if got := put("full/"+kind, kind); got != http.StatusInsufficientStorage {
+			t.Errorf("%s on a full disk: status %d", kind, got)
+		}
+	}
+	disk.SetRoom(-1)
+	for _, kind := range []string{"small", "large"} {
+		await(t, "room again", func() bool { return put("after/"+kind, kind) == http.StatusCreated })
+	}
+	u.judge(t)
+	if err := s.Stop(); err != nil {
+		t.Errorf("end after SIGTERM: %v", err)
+	}
+	if err := disk.Close(); err != nil {
+		t.Fatal(err)
+	}
+	code, out, said := plumb(t, "files", "ls", "--data", backing)
+	if code != good || strings.Contains(out, "full") {
+		t.Errorf("exit %d: %s%s", code, out, said)
+	}
+	for _, verb := range []string{"collect", "check", "scrub"} {
+		if code, out, said := plumb(t, "files", verb, "--data", backing); code != good {
+			t.Errorf("plumb files %s: exit %d: %s%s", verb, code, out, said)
+		}
 	}
 }
