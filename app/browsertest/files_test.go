@@ -43,6 +43,7 @@ func TestFiles(t *testing.T) {
 	t.Run("without scripts", func(t *testing.T) { filesWithoutScripts(t, b, s) })
 	t.Run("keyboard", func(t *testing.T) { filesByKeys(t, b, s) })
 	t.Run("pause and cancel", func(t *testing.T) { filesPaused(t, b, s) })
+	t.Run("dropped and refused", func(t *testing.T) { filesDropped(t, b, s) })
 	t.Run("an upload outlives its page", func(t *testing.T) { filesReloaded(t, b, s) })
 	t.Run("an upload outlives the server", func(t *testing.T) { filesKilled(t, b, s) })
 }
@@ -342,6 +343,32 @@ func filesPaused(t *testing.T, b *browser, s *server) {
 	if status, _ := s.api(t, "GET", "/api/v1/files/content/paused.bin", nil); status != 404 {
 		t.Errorf("a cancelled upload answers %d", status)
 	}
+}
+
+// filesDropped drops two files on the page, one of which nobody may store.
+func filesDropped(t *testing.T, b *browser, s *server) {
+	p := b.open(t, s, desk)
+	p.goTo("/files/")
+	p.await("!!document.querySelector('.upload .hint')")
+	eval[bool](p, `(() => {
+		const what = new DataTransfer();
+		what.items.add(new File(["dropped"], "dropped.txt"));
+		what.items.add(new File(["txt.exe"], "exe\u202etxt"));
+		document.body.dispatchEvent(new DragEvent("dragover", {dataTransfer: what, bubbles: true, cancelable: true}));
+		const marked = document.body.classList.contains("dropping");
+		document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: what, bubbles: true, cancelable: true}));
+		return marked && !document.body.classList.contains("dropping");
+	})() || (() => { throw new Error("the page does not show that it takes what is dropped") })()`)
+	p.await("document.querySelector('.transfers li.over')?.textContent.startsWith('dropped.txt') && " + row("dropped.txt"))
+	p.await("document.querySelector('.transfers li.wrong .figure')?.textContent.includes('control character')")
+	p.await("document.querySelector('.says').textContent === '1 file stored, 1 not stored.'")
+	p.narrow("an upload that was refused")
+	p.forgive() // the refusal's status
+	p.press2("Retry")
+	p.await("document.querySelector('.transfers li.wrong .figure')?.textContent.includes('control character')")
+	p.press2("Cancel")
+	p.await("!document.querySelector('.transfers li.wrong') && document.querySelector('.says').textContent === '1 file stored.'")
+	p.forgive()
 }
 
 // filesReloaded leaves the page in the middle of an upload, comes back, and chooses the

@@ -130,10 +130,15 @@ func (s *System) showOne(w http.ResponseWriter, r *http.Request, p filePage) err
 		status = http.StatusUnprocessableEntity
 	}
 	if p.Look == "pdf" {
-		// The browser's own viewer draws it, in a frame whose content is from here.
-		w.Header().Set("Content-Security-Policy", web.Policy(web.Nonce(ctx))+"; frame-src 'self'")
+		w.Header().Set("Content-Security-Policy", framing(ctx))
 	}
 	return s.show(w, r, web.View{Title: p.Name, Template: "file.html", Data: p, Status: status})
+}
+
+// framing is the policy of a page on which the browser's own viewer draws a PDF, in a
+// frame whose content is from here.
+func framing(ctx context.Context) string {
+	return web.Policy(web.Nonce(ctx)) + "; frame-src 'self'"
 }
 
 func (s *System) doRevert(w http.ResponseWriter, r *http.Request) error {

@@ -133,6 +133,9 @@ func (s *System) showLinked(w http.ResponseWriter, r *http.Request, password str
 	if err != nil {
 		return err
 	}
+	if p.Look == "pdf" {
+		h.Set("Content-Security-Policy", framing(ctx))
+	}
 	return s.n.Shell.Show(w, r, templates, web.View{Title: n.Name, Template: "linked.html", Data: p, Status: faultStatus(p.Fault)})
 }
 

@@ -17,6 +17,7 @@ type line struct {
 	Node
 	Rights Rights
 	From   string // the owner's name; "" for the reader
+	Where  string // the folders above it that the reader may see
 }
 
 // lines adds the owners' names, each looked up once.
@@ -42,6 +43,18 @@ type listPage struct {
 	Find   string
 	Signed bool
 	Fault  string
+}
+
+// where names the folders above a node, as far as the reader may see them.
+func (s *System) where(ctx context.Context, who Person, n Node) (string, error) {
+	way, err := s.Way(ctx, who, n)
+	var names []string
+	for _, step := range way {
+		if step.ID != n.ID && step.Name != "" {
+			names = append(names, step.Name)
+		}
+	}
+	return strings.Join(names, " / "), err
 }
 
 // next is the query of a list's next page.
@@ -100,6 +113,11 @@ func (s *System) pageSearch(w http.ResponseWriter, r *http.Request) error {
 			list = append(list, f.Node)
 		}
 		p.Lines, p.More = s.lines(r.Context(), who, list), next(more, "find", p.Find)
+		for i, l := range p.Lines {
+			if p.Lines[i].Where, err = s.where(r.Context(), who, l.Node); err != nil {
+				return err
+			}
+		}
 	}
 	return s.show(w, r, web.View{Title: "Search", Template: "search.html", Data: p, Status: status})
 }
