@@ -23,7 +23,8 @@ const (
 	minChunk  = 64 << 10
 	maxChunk  = 1 << 20
 	wholeCut  = 256 << 10 // PutOptions.Whole cuts longer blobs here
-	window    = 2 << 20   // bytes that a Put of a large blob has in memory
+	ahead     = 512 << 10 // bytes that most chunks end within
+	window    = 3 << 19   // bytes that a Put of a large blob has in memory
 )
 
 // Pending is content that was put and has no reference yet.
@@ -313,9 +314,8 @@ func (s *Store) putLarge(ctx context.Context, first []byte, r io.Reader, opt Put
 	}
 	whole := sha256.New()
 	lo, hi, eof := 0, copy(win[:], first), false
-	for !eof || lo < hi {
-		// Cut needs maxChunk bytes at most; more are read at once, so that little is moved.
-		if !eof && hi-lo < maxChunk {
+	for want := ahead; !eof || lo < hi; {
+		if !eof && hi-lo < want {
 			hi = copy(win[:], win[lo:hi])
 			lo = 0
 			n, err := readFull(ctx, r, win[hi:])
@@ -328,8 +328,12 @@ func (s *Store) putLarge(ctx context.Context, first []byte, r io.Reader, opt Put
 			}
 		}
 		n := cut(win[lo:hi], eof)
-		if n == 0 {
+		if n == 0 && want == maxChunk {
 			return errors.New("the chunker found no end")
+		}
+		if want = ahead; n == 0 { // a long one
+			want = maxChunk
+			continue
 		}
 		if err := s.putChunk(ctx, win[lo:lo+n], whole, eof && lo+n == hi, p); err != nil {
 			return err
@@ -343,6 +347,9 @@ func (s *Store) putLarge(ctx context.Context, first []byte, r io.Reader, opt Put
 func wholeCuts() func([]byte, bool) int {
 	first := true
 	return func(b []byte, eof bool) int {
+		if first && !eof && len(b) < maxChunk {
+			return 0
+		}
 		if first && eof && len(b) <= maxChunk {
 			return len(b)
 		}
