@@ -394,3 +394,52 @@ func TestPagesOfOperators(t *testing.T) {
 		wantPage(t, h.form("/files/flags", "boss", "do", "dismiss", "flag", "none"), 404, `role="alert"`)
 	})
 }
+
+var csrfIn = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
+
+// TestChangesByCookieNeedThePagesToken: what another site makes a browser send changes
+// nothing; what the page itself sends does, files included.
+func TestChangesByCookieNeedThePagesToken(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		n := h.put("ada", "a.txt", "alpha")
+		session, err := h.people.SignInToken(context.Background(), h.tokens["ada"], "192.0.2.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := session.Cookie(false)
+		cookie := []string{"Cookie", c.Name + "=" + c.Value, "Accept", "text/html"}
+		send := func(path, kind string, body []byte) *httptest.ResponseRecorder {
+			return h.call("POST", path, "", body, append(cookie, "Content-Type", kind)...)
+		}
+		const plain = "application/x-www-form-urlencoded"
+		for _, path := range []string{"/files/remove", "/files/folders", "/files/place", "/files/bin", "/files/n/" + n.ID + "/rename", "/files/n/" + n.ID + "/public", "/files/n/" + n.ID + "/links", "/files/n/" + n.ID + "/people"} {
+			for _, token := range []string{"", "csrf=wrong&"} {
+				if w := send(path, plain, []byte(token+"node="+n.ID+"&name=x&public=1&do=empty")); w.Code != 403 {
+					t.Errorf("%s with %q: %d %s", path, token, w.Code, w.Body)
+				}
+			}
+		}
+		upload := func(token string) *httptest.ResponseRecorder {
+			var b bytes.Buffer
+			m := multipart.NewWriter(&b)
+			m.WriteField("csrf", token)
+			m.WriteField("in", "")
+			f, err := m.CreateFormFile("file", "b.txt")
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(f, "beta")
+			m.Close()
+			return send("/files/upload", m.FormDataContentType(), b.Bytes())
+		}
+		if w := upload("wrong"); w.Code != 403 || h.text("ada", "b.txt") != "(not found)" {
+			t.Error(w.Code, w.Body)
+		}
+		m := csrfIn.FindStringSubmatch(h.call("GET", "/files/", "", nil, cookie...).Body.String())
+		if m == nil {
+			t.Fatal("the page holds no token")
+		}
+		wantBack(t, upload(m[1]), "/files/?did=uploaded")
+		wantBack(t, send("/files/remove", plain, []byte("csrf="+url.QueryEscape(m[1])+"&node="+n.ID)), "/files/?did=removed&node="+n.ID)
+	})
+}
