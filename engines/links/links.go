@@ -15,7 +15,8 @@
 //     reader can open nothing.
 //   - A link that is unknown, expired, revoked or used up is answered alike.
 //   - Of any number who use the last use at the same moment, one gets it.
-//   - Passwords are argon2id, and tries are counted per link and per address.
+//   - Passwords are argon2id, and tries are counted per link and per address; who gave
+//     the right one is not counted again while they go on.
 package links
 
 import (
@@ -57,14 +58,17 @@ const (
 )
 
 // Links is all links of one house. It is safe for concurrent use.
-type Links struct{ n Needs }
+type Links struct {
+	n      Needs
+	opened *opened
+}
 
 // Open brings the tables up to date.
 func Open(ctx context.Context, n Needs) (*Links, error) {
 	if err := n.DB.Migrate(ctx, "links", schema); err != nil {
 		return nil, fmt.Errorf("open the links: %w", err)
 	}
-	return &Links{n}, nil
+	return &Links{n, newOpened()}, nil
 }
 
 // New is a link to be made.
@@ -198,6 +202,10 @@ func (l *Links) Open(ctx context.Context, realm, token, password, remote string)
 	if password == "" {
 		return Link{}, errs.New(errs.Unknown, "this link has a password")
 	}
+	from, now := visit{link.ID, remote}, l.n.Clock.Now()
+	if l.opened.fits(from, stored, password, now) {
+		return link, nil
+	}
 	ok, err := l.n.Passwords.CheckPassword(ctx, "link "+link.ID, stored, password, remote)
 	if err != nil {
 		return Link{}, fmt.Errorf("open a link: %w", err)
@@ -205,6 +213,7 @@ func (l *Links) Open(ctx context.Context, realm, token, password, remote string)
 	if !ok {
 		return Link{}, errs.New(errs.Unknown, "the link's password is wrong")
 	}
+	l.opened.keep(from, stored, password, now)
 	return link, nil
 }
 

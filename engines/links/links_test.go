@@ -205,3 +205,39 @@ func TestBadLinksAreRefused(t *testing.T) {
 		}
 	})
 }
+
+// Who gave the right password looks through a folder of a thousand pictures; wrong ones
+// are counted all the same, and being remembered helps nobody to guess.
+func TestARightPasswordIsNotCountedAgain(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		l, c := open(t, db)
+		made := l.mustMake(t, New{Password: "open sesame"})
+		try := func(password, remote string) error {
+			_, err := l.Open(t.Context(), "files", made.Token, password, remote)
+			return err
+		}
+		for i := range 100 {
+			if err := try("open sesame", "1.2.3.4"); err != nil {
+				t.Fatalf("request %d: %v", i, err)
+			}
+		}
+		for range 9 {
+			wantKind(t, "a wrong one", try("open barley", "6.6.6.6"), errs.Unknown)
+		}
+		wantKind(t, "one wrong one too many", try("open wheat", "6.6.6.6"), errs.Busy)
+		wantKind(t, "the right one from another address", try("open sesame", "6.6.6.6"), errs.Busy)
+		if err := try("open sesame", "1.2.3.4"); err != nil {
+			t.Errorf("who is in is locked out: %v", err)
+		}
+		wantKind(t, "a guess beside who is in", try("open rye", "1.2.3.4"), errs.Busy)
+		wantKind(t, "the next guess", try("open sesame", "1.2.3.4"), errs.Busy)
+		c.Advance(time.Hour)
+		if err := try("open sesame", "1.2.3.4"); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Revoke(t.Context(), "files", "ada", made.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantKind(t, "a revoked one", try("open sesame", "1.2.3.4"), errs.NotFound)
+	})
+}
