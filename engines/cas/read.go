@@ -56,8 +56,8 @@ type Reader struct {
 	src *source // of Read and WriteTo; made by the first, ended by Close
 }
 
-// Open returns the content. Errors: NotFound. A reader that is still open when the last
-// reference goes may end with NotFound too.
+// Open returns the content, to be read as long as ctx lasts. Errors: NotFound. A reader
+// that is still open when the last reference goes may end with NotFound too.
 func (s *Store) Open(ctx context.Context, h Hash) (*Reader, error) {
 	r := &Reader{s: s, ctx: ctx, hash: h}
 	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
