@@ -18,9 +18,6 @@ import (
 // apiRoot is where the operations are.
 const apiRoot = "/api/v1/files"
 
-// wireTime is RFC 3339 as all times are written.
-const wireTime = time.RFC3339Nano
-
 // api lists the operations.
 func (s *System) api() []web.Op {
 	op := func(method, path, summary string) huma.Operation {

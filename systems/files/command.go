@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -107,15 +108,38 @@ func (s *session) print(cmd *cobra.Command, v any, text func(w io.Writer)) error
 	return enc.Encode(v)
 }
 
-// bar shows progress on a terminal, and nowhere else.
-func bar(cmd *cobra.Command, what string, total int64) *progressbar.ProgressBar {
-	var w io.Writer = io.Discard
-	if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		w = f
-	}
-	return progressbar.NewOptions64(total, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(w), progressbar.OptionShowBytes(true),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(20))
+// meter shows progress on a terminal, and nowhere else. It is safe for concurrent use.
+type meter struct {
+	mu  sync.Mutex
+	bar *progressbar.ProgressBar // nil: none; guarded by mu
 }
+
+func newMeter(cmd *cobra.Command, what string) *meter {
+	f, ok := cmd.ErrOrStderr().(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return &meter{}
+	}
+	return &meter{bar: progressbar.NewOptions64(-1, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(f), progressbar.OptionShowBytes(true),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(20))}
+}
+
+func (m *meter) do(fn func(b *progressbar.ProgressBar)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.bar != nil {
+		fn(m.bar)
+	}
+}
+
+// add counts n bytes more.
+func (m *meter) add(n int) { m.do(func(b *progressbar.ProgressBar) { b.Add(n) }) }
+
+// at says that done of total bytes are done.
+func (m *meter) at(done, total int64) {
+	m.do(func(b *progressbar.ProgressBar) { b.ChangeMax64(max(total, 1)); b.Set64(done) })
+}
+
+func (m *meter) end() { m.do(func(b *progressbar.ProgressBar) { b.Finish() }) }
 
 // lsCommand is `plumb files ls`.
 func lsCommand(s *session) *cobra.Command {
@@ -197,9 +221,9 @@ func scrubCommand(s *session) *cobra.Command {
 		Example: "  plumb files scrub --data plumb-data\n  plumb files scrub --server https://files.example",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.with(cmd, func(ctx context.Context, sh shelf) error {
-				b := bar(cmd, "scrub", -1)
-				r, err := sh.Scrub(ctx, func(done, total int64) { b.ChangeMax64(max(total, 1)); b.Set64(done) })
-				b.Finish()
+				m := newMeter(cmd, "scrub")
+				r, err := sh.Scrub(ctx, m.at)
+				m.end()
 				if err != nil {
 					return err
 				}

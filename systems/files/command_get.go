@@ -38,7 +38,7 @@ func getCommand(s *session) *cobra.Command {
 				if n.Name == "" {
 					n.Name = "files"
 				}
-				t := newCarrier(bar(cmd, "get", -1))
+				t := newCarrier(newMeter(cmd, "get"))
 				return t.end(s, cmd, "fetched", t.getAny(ctx, sh, n, from, filepath.Join(into, n.Name)))
 			})
 		},

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"plumb/base/errs"
@@ -41,12 +40,12 @@ type carrier struct {
 	mu   sync.Mutex
 	out  carriedOut
 	bad  int
-	bar  *progressbar.ProgressBar
+	bar  *meter
 	work chan func()
 	all  sync.WaitGroup
 }
 
-func newCarrier(b *progressbar.ProgressBar) *carrier {
+func newCarrier(b *meter) *carrier {
 	t := &carrier{bar: b, work: make(chan func()), out: carriedOut{Skipped: []string{}, Failed: []string{}}}
 	for range carriers {
 		t.all.Go(func() {
@@ -92,7 +91,7 @@ func (t *carrier) fail(name string, err error) {
 func (t *carrier) end(s *session, cmd *cobra.Command, verb string, err error) error {
 	close(t.work)
 	t.all.Wait()
-	t.bar.Finish()
+	t.bar.end()
 	for _, line := range t.out.Failed {
 		fmt.Fprintln(cmd.ErrOrStderr(), line)
 	}
@@ -121,7 +120,7 @@ func putCommand(s *session) *cobra.Command {
 		Example: "  plumb files put notes.txt photos/ --to backup\n  plumb files put --data plumb-data --json music/\n  pg_dump house | plumb files put - --to dumps/house.sql",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.with(cmd, func(ctx context.Context, sh shelf) error {
-				t := newCarrier(bar(cmd, "put", -1))
+				t := newCarrier(newMeter(cmd, "put"))
 				var err error
 				for _, a := range args {
 					if err = putAny(ctx, cmd, t, sh, a, to); err != nil {
@@ -246,11 +245,11 @@ func isContent(f *os.File, hash string) (bool, error) {
 // told is a reader that moves a bar.
 type told struct {
 	r   io.Reader
-	bar *progressbar.ProgressBar
+	bar *meter
 }
 
 func (t *told) Read(b []byte) (int, error) {
 	n, err := t.r.Read(b)
-	t.bar.Add(n)
+	t.bar.add(n)
 	return n, err
 }

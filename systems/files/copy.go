@@ -34,18 +34,17 @@ func (s *System) copy(ctx context.Context, who Person, from, to string, overwrit
 	if err != nil {
 		return Node{}, err
 	}
-	type ends struct{ from, parent Node }
-	e, err := read(ctx, s, "copy", func(ctx context.Context, tx *sqldb.Tx) (e ends, err error) {
-		e.from, _, err = s.find(ctx, tx, who, src)
-		return e, err
+	n, err := read(ctx, s, "copy", func(ctx context.Context, tx *sqldb.Tx) (Node, error) {
+		n, _, err := s.find(ctx, tx, who, src)
+		return n, err
 	})
 	if err != nil {
 		return Node{}, err
 	}
-	if !e.from.Folder {
+	if !n.Folder {
 		return s.copyFile(ctx, who, src, dst, overwrite)
 	}
-	return s.copyFolder(ctx, who, e.from, src, dst, overwrite)
+	return s.copyFolder(ctx, who, n, src, dst, overwrite)
 }
 
 // copyFile copies one file in one transaction.
