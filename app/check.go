@@ -131,7 +131,10 @@ func knownFrom(faces []face.Face) (answers.Known, error) {
 		}
 		for _, p := range f.Pages {
 			if path, ok := strings.CutPrefix(p.Pattern, "GET "); ok {
-				k.Pages["/"+f.Name+strings.TrimSuffix(path, "{$}")] = true
+				if !p.Root {
+					path = "/" + f.Name + path
+				}
+				k.Pages[strings.TrimSuffix(path, "{$}")] = true
 			}
 		}
 	}

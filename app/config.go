@@ -91,7 +91,7 @@ func (c *Config) Settings() []Setting {
 		{Key: "log-json", Value: &c.LogJSON, Help: "log as JSON"},
 		{Key: "unsafe-no-sync", Value: &c.NoSync, Hidden: true, Help: "acknowledge before data is durable; only for the proof that this loses data"},
 		{Key: "cas.plain", Value: &c.CAS.Plain, Help: "leave new contents bare instead of sealing them: faster, and readable by whoever gets the disk"},
-		{Key: "cas.verify-on-hit", Value: &c.CAS.VerifyOnHit, Help: "compare known content byte for byte, and not by its SHA-256 only"},
+		{Key: "cas.verify-on-hit", Value: &c.CAS.VerifyOnHit, Help: "compare known content byte for byte, and not by its SHA-256 only; then time tells whether content was known"},
 		{Key: "cas.replica", Value: &c.CAS.Replica, Help: "bucket with a copy of the contents, from which a scrub repairs: dir:PATH or s3://..."},
 		{Key: "cas.key-file", Value: &c.CAS.KeyFile, Help: "file with the key that wraps the contents' keys (default: the house's key)"},
 		{Key: "cas.old-key-file", Value: &c.CAS.OldKeyFile, Help: "file with the key before that one, until plumb files rekey is done"},

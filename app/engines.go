@@ -105,7 +105,8 @@ func openEngines(ctx context.Context, cfg Config, folder *Folder, log *slog.Logg
 // openContents opens the store of contents in the house's bucket.
 func openContents(ctx context.Context, c Contents, folder *Folder, key []byte, e *engines) (*cas.Store, error) {
 	n := cas.Needs{DB: e.db, Bucket: e.blobs, Key: key, Clock: e.clock, Log: e.log}
-	o := cas.Options{Plain: c.Plain, VerifyOnHit: c.VerifyOnHit}
+	// A data folder has one process, and so has its store.
+	o := cas.Options{Plain: c.Plain, VerifyOnHit: c.VerifyOnHit, Alone: !e.db.Postgres()}
 	if c.KeyFile != "" {
 		own, err := folder.Key(c.KeyFile)
 		if err != nil {

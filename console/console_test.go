@@ -142,7 +142,7 @@ func vending(t testing.TB, shell web.Shell) face.Face {
 		Live: func(context.Context) (face.Figure, error) {
 			return face.Figure{Value: "181,204", Label: "reported"}, nil
 		},
-		Links: []face.Link{{Title: "Fleet", Path: "/vending/"}, {Title: "Late machines", Path: "/vending/late"}},
+		Links: []face.Link{{Title: "Fleet", Path: "/vending/"}, {Title: "Late machines", Path: "/vending/late"}, {Title: "Secret works", Path: "/vending/works", Access: web.Operator}},
 		About: face.About{Limits: []string{"Not more than <so> many."}, Docs: "docs/vending.md"},
 	}
 	if err := f.Valid(); err != nil {
@@ -330,6 +330,12 @@ func TestSearch(t *testing.T) {
 	}
 	if body := h.do(ask{path: "/search?q=audit"}).Body.String(); strings.Contains(body, "/ops/audit") {
 		t.Error("a stranger finds the operations")
+	}
+	if body := h.do(ask{path: "/search?q=secret"}).Body.String(); strings.Contains(body, "/vending/works") {
+		t.Error("a stranger finds a page that is for operators")
+	}
+	if body := h.do(ask{path: "/search?q=secret", bearer: true}).Body.String(); !strings.Contains(body, "/vending/works") {
+		t.Error("an operator does not find a page for operators")
 	}
 	part := h.do(ask{path: "/search?part=1&q=vending"})
 	if strings.Contains(part.Body.String(), "<html") || strings.Count(part.Body.String(), "<li>") != mostQuick {

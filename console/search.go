@@ -89,7 +89,9 @@ func (c *Console) entries(who web.Who) []found {
 	for _, f := range c.faces {
 		list = append(list, found{"system", f.Title, "/" + f.Name + "/", f.Asks})
 		for _, l := range f.Links {
-			list = append(list, found{"page", l.Title, l.Path, f.Title})
+			if l.For(who) {
+				list = append(list, found{"page", l.Title, l.Path, f.Title})
+			}
 		}
 		for _, t := range tabs(f.Name, "")[1:] {
 			list = append(list, found{"page", f.Title + ": " + t.Title, t.Path, ""})

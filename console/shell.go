@@ -67,7 +67,9 @@ func (c *Console) Show(w http.ResponseWriter, r *http.Request, t *template.Templ
 		f.Tabs = tabs(face.Name, v.Tab)
 		if v.Tab == "use" && len(face.Links) > 1 {
 			for _, l := range face.Links {
-				f.Links = append(f.Links, item{l.Title, l.Path, l.Path == r.URL.Path})
+				if l.For(web.WhoIs(r.Context())) {
+					f.Links = append(f.Links, item{l.Title, l.Path, l.Path == r.URL.Path})
+				}
 			}
 		}
 		if f.Title == "" {

@@ -58,7 +58,13 @@ type Face struct {
 type Figure struct{ Value, Label string }
 
 // Link is a page of the room, for its menu and for search.
-type Link struct{ Title, Path string }
+type Link struct {
+	Title, Path string
+	Access      web.Access // of the page; "": shown to everybody
+}
+
+// For says whether who is shown the link.
+func (l Link) For(who web.Who) bool { return l.Access == "" || who.May(l.Access) }
 
 // About is what the About tab says, in plain paragraphs.
 type About struct {

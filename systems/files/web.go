@@ -59,7 +59,7 @@ func (s *System) pages() []web.Page {
 // links are the room's own pages in its menu.
 func (s *System) links() []face.Link {
 	return []face.Link{{Title: "My files", Path: "/files/"}, {Title: "Shared with me", Path: "/files/shared"}, {Title: "Public library", Path: "/files/library"},
-		{Title: "Search", Path: "/files/search"}, {Title: "Bin", Path: "/files/bin"}, {Title: "Stored once", Path: "/files/stored"}, {Title: "Reports", Path: "/files/flags"}}
+		{Title: "Search", Path: "/files/search"}, {Title: "Bin", Path: "/files/bin"}, {Title: "Stored once", Path: "/files/stored"}, {Title: "Reports", Path: "/files/flags", Access: web.Operator}}
 }
 
 func (s *System) show(w http.ResponseWriter, r *http.Request, v web.View) error {

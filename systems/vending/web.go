@@ -59,7 +59,7 @@ func (s *System) pages() []web.Page {
 // links are the room's own pages in its menu.
 func (s *System) links() []face.Link {
 	return []face.Link{{Title: "Tonight", Path: "/vending/"}, {Title: "Machines", Path: "/vending/machines"},
-		{Title: "Plans", Path: "/vending/plans"}, {Title: "Alerts", Path: "/vending/alerts"}, {Title: "Rollouts", Path: "/vending/rollouts"}, {Title: "Cities", Path: "/vending/cities"}, {Title: "Enrol", Path: "/vending/enrol"}}
+		{Title: "Plans", Path: "/vending/plans"}, {Title: "Alerts", Path: "/vending/alerts"}, {Title: "Rollouts", Path: "/vending/rollouts"}, {Title: "Cities", Path: "/vending/cities"}, {Title: "Enrol", Path: "/vending/enrol", Access: web.Operator}}
 }
 
 func (s *System) show(w http.ResponseWriter, r *http.Request, v web.View) error {
