@@ -23,30 +23,34 @@ type cluster struct {
 	pg    *sqldbtest.Server
 	nats  *bustest.Servers
 	sql   string
+	s3    string
+	key   []byte // the house's
 	one   *child.Server
 	other *child.Server
 }
 
-func startCluster(t *testing.T) *cluster {
+func startCluster(t *testing.T, system string) *cluster {
 	t.Helper()
 	// The order matters for PostgreSQL and NATS being started once and early:
 	// a missing one fails before anything else is begun.
 	c := &cluster{pg: sqldbtest.Cluster(t), nats: bustest.Cluster(t)}
-	s3 := buckettest.S3(t)
+	c.s3 = buckettest.S3(t)
 	c.sql = c.pg.Database(t)
+	c.key = []byte(ids.Token())[:32]
 	key := filepath.Join(t.TempDir(), "house.key")
-	write(t, key, hex.EncodeToString([]byte(ids.Token())[:32]))
-	start := func() *child.Server {
-		s, err := child.Start(t.Context(), child.Options{Systems: []string{"vending"}, Data: t.TempDir(),
-			Args: []string{"--nats", c.nats.URL(), "--bucket", s3, "--key-file", key},
-			Env:  append(keep("AWS_", "PLUMB_S3_"), "PLUMB_SQL="+c.sql)})
+	write(t, key, hex.EncodeToString(c.key))
+	start := func(env ...string) *child.Server {
+		s, err := child.Start(t.Context(), child.Options{Systems: []string{system}, Data: t.TempDir(),
+			Args: []string{"--nats", c.nats.URL(), "--bucket", c.s3, "--key-file", key},
+			Env:  append(append(keep("AWS_", "PLUMB_S3_"), "PLUMB_SQL="+c.sql), env...)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(s.Kill9)
 		return s
 	}
-	c.one, c.other = start(), start()
+	c.one = start()
+	c.other = start("PLUMB_ADMIN_TOKEN=" + c.one.Token) // as everywhere in a cluster
 	return c
 }
 
@@ -68,7 +72,7 @@ func keep(prefixes ...string) []string {
 // two processes, while machines report to both: nothing acknowledged is lost,
 // and service resumes by itself.
 func TestClusterRestart(t *testing.T) {
-	c := startCluster(t)
+	c := startCluster(t, "vending")
 	f := newFleet(t, c.one, 200)
 	url := func(machine int) string {
 		if machine%2 == 0 {
@@ -111,7 +115,7 @@ func TestClusterRestart(t *testing.T) {
 // TestClusterRevocation: a machine that was revoked at one process is refused by
 // the other at once, not when its cache ends.
 func TestClusterRevocation(t *testing.T) {
-	c := startCluster(t)
+	c := startCluster(t, "vending")
 	f := newFleet(t, c.one, 1)
 	status := func(id string) int {
 		code, _, err := f.post(t.Context(), c.other.URL, f.tokens[0], reportOf(id))
