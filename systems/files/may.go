@@ -162,7 +162,16 @@ func (s *System) makeRoot(ctx context.Context, tx *sqldb.Tx, who Person) (Node, 
 	return s.make(ctx, tx, Node{Owner: who.ID})
 }
 
+// makeFolder makes a folder in another one. How deep that lies a path does not tell: it
+// may begin at any node.
 func (s *System) makeFolder(ctx context.Context, tx *sqldb.Tx, parent Node, name string) (Node, error) {
+	up, err := s.chain(ctx, tx, parent.ID)
+	if err == nil && len(up) > MaxDepth {
+		err = errs.New(errs.Invalid, "folders nest %d deep at most", MaxDepth)
+	}
+	if err != nil {
+		return Node{}, err
+	}
 	return s.make(ctx, tx, Node{Owner: parent.Owner, Parent: parent.ID, Name: name})
 }
 

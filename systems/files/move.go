@@ -84,7 +84,8 @@ func (s *System) relocate(ctx context.Context, tx *sqldb.Tx, n, parent Node, nam
 	if n.Parent == parent.ID && n.Name == name && n.Binned.IsZero() && n.gone == 0 {
 		return n, nil
 	}
-	if n.Folder && n.Parent != parent.ID {
+	// One that comes out of the bin was not counted when the folders above it moved.
+	if n.Folder && (n.Parent != parent.ID || !n.Binned.IsZero()) {
 		if err := s.fits(ctx, tx, n, parent); err != nil {
 			return Node{}, err
 		}

@@ -16,7 +16,7 @@ import (
 const (
 	MaxName  = 255  // bytes
 	MaxPath  = 4096 // bytes
-	MaxDepth = 64   // folders below a root
+	MaxDepth = 64   // folders below a root, one in the other
 )
 
 // idLen is the length of a node's id, a UUID.
@@ -54,7 +54,7 @@ func parsePath(text string) (place, error) {
 		}
 		p.names = append(p.names, name)
 	}
-	if len(p.names) > MaxDepth {
+	if len(p.names) > MaxDepth+1 { // that many folders, and a file
 		return place{}, badPath("folders nest %d deep at most", MaxDepth)
 	}
 	return p, nil

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"plumb/base/errs"
 	"plumb/engines/sqldb"
@@ -48,27 +50,28 @@ func (s *System) Search(ctx context.Context, who Person, text, cursor string, li
 			return nil, err
 		}
 		for _, owner := range after(owners, at.owner) {
-			spot := spot{owner: owner}
+			from := spot{owner: owner} // the last that who may see, and how many were looked at since
 			if owner == at.owner {
-				spot = at
+				from = at
 			}
-			for {
-				hits, err := s.store.hits(ctx, tx, spot, asked[0])
+			for here := from; ; here.skip = 0 {
+				hits, err := s.store.hits(ctx, tx, here, asked[0])
 				if err != nil {
 					return nil, err
 				}
 				for _, h := range hits {
 					looked++
-					spot.word, spot.node = h.word, h.node.ID
+					here.word, here.node = h.word, h.node.ID
+					from.skip++
 					f, err := s.match(ctx, tx, who, h, asked)
 					if err != nil {
 						return nil, err
 					}
 					if f.Rights >= Read {
-						found = append(found, f)
+						found, from = append(found, f), spot{owner, h.word, h.node.ID, 0}
 					}
 					if len(found) == limit || looked == mostLooked {
-						next = spot.String()
+						next = from.String()
 						return found, nil
 					}
 				}
@@ -135,11 +138,15 @@ func (store) openOwners(ctx context.Context, tx *sqldb.Tx, who Person) ([]string
 	return owners, rows.Err()
 }
 
-// spot is how far a search is.
-type spot struct{ owner, word, node string }
+// spot is how far a search is. It is told to who searches: so it names only what they
+// may see, and counts from there.
+type spot struct {
+	owner, word, node string
+	skip              int64
+}
 
 func (at spot) String() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(at.owner + "\x00" + at.word + "\x00" + at.node))
+	return base64.RawURLEncoding.EncodeToString([]byte(at.owner + "\x00" + at.word + "\x00" + at.node + "\x00" + strconv.FormatInt(at.skip, 10)))
 }
 
 func readSpot(cursor string) (spot, error) {
@@ -148,10 +155,14 @@ func readSpot(cursor string) (spot, error) {
 	}
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	parts := strings.Split(string(text), "\x00")
-	if err != nil || len(parts) != 3 {
+	if err != nil || len(parts) != 4 || !utf8.Valid(text) {
 		return spot{}, errs.New(errs.Invalid, "this is no cursor of a search")
 	}
-	return spot{parts[0], parts[1], parts[2]}, nil
+	skip, err := strconv.ParseInt(parts[3], 10, 64)
+	if err != nil || skip < 0 {
+		return spot{}, errs.New(errs.Invalid, "this is no cursor of a search")
+	}
+	return spot{parts[0], parts[1], parts[2], skip}, nil
 }
 
 // hit is a word and the node in whose name it stands.
@@ -162,7 +173,7 @@ type hit struct {
 
 // hits returns the next names of an owner in which a word begins with a prefix.
 func (store) hits(ctx context.Context, tx *sqldb.Tx, at spot, prefix string) (list []hit, err error) {
-	rows, err := tx.Query(ctx, hitsSQL, at.owner, at.word, at.node, prefix, prefix+"\U0010ffff", int64(batch))
+	rows, err := tx.Query(ctx, hitsSQL, at.owner, at.word, at.node, prefix, prefix+"\U0010ffff", int64(batch), at.skip)
 	if err != nil {
 		return nil, err
 	}
@@ -185,5 +196,5 @@ const (
 			SELECT owner FROM files_nodes WHERE public = 1) AS o
 		ORDER BY owner LIMIT $2`
 	hitsSQL = `SELECT w.word, ` + nodeColumns + ` FROM files_words AS w JOIN files_nodes AS n ON n.id = w.node
-		WHERE w.owner = $1 AND (w.word, w.node) > ($2, $3) AND w.word >= $4 AND w.word < $5 ORDER BY w.word, w.node LIMIT $6`
+		WHERE w.owner = $1 AND (w.word, w.node) > ($2, $3) AND w.word >= $4 AND w.word < $5 ORDER BY w.word, w.node LIMIT $6 OFFSET $7`
 )

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 
 	"plumb/engines/cas"
 )
@@ -28,6 +29,7 @@ func (s *System) serve(w http.ResponseWriter, r *http.Request, n Node, download 
 		}
 	}
 	contentHeaders(h, n, download)
+	tidyRange(r.Header, n.Size)
 	http.ServeContent(sender{w}, r, "", n.Modified, body)
 	s.measures.out.Add(float64(body.sent))
 	if body.err != nil && r.Context().Err() == nil {
@@ -35,6 +37,24 @@ func (s *System) serve(w http.ResponseWriter, r *http.Request, n Node, download 
 		panic(http.ErrAbortHandler) // half a content must not look whole
 	}
 	return nil
+}
+
+// mostRanges is how many ranges one request may ask for: each costs a look-up, and at a
+// bucket a request.
+const mostRanges = 200
+
+// tidyRange takes out of a request what net/http reads in another way than RFC 9110, 14.2:
+// other units than bytes, and more ranges than anybody needs, are as if nothing had been
+// asked, and the last zero bytes are of no content.
+func tidyRange(h http.Header, size int64) {
+	what := h.Get("Range")
+	switch ranges, bytes := strings.CutPrefix(what, "bytes="); {
+	case what == "":
+	case !bytes, strings.Count(ranges, ",") >= mostRanges:
+		h.Del("Range")
+	case strings.Trim(ranges, " \t") == "-0":
+		h.Set("Range", fmt.Sprintf("bytes=%d-", size))
+	}
 }
 
 // lazy is a content that is opened when its first byte is wanted: a 304 wants none.

@@ -5,7 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"path"
+	"strings"
 
 	"plumb/base/errs"
 	"plumb/engines/sqldb"
@@ -52,8 +52,18 @@ func (s *System) serveZip(w http.ResponseWriter, r *http.Request, n Node) error 
 	return nil
 }
 
+// zipName is a name within a zip. A backslash, which a name may hold, would lead out of
+// the folder where Windows unpacks it; so would the letter of a drive.
+func zipName(name string) string {
+	name = strings.ReplaceAll(name, `\`, "_")
+	if len(name) > 1 && name[1] == ':' {
+		name = name[:1] + "_" + name[2:]
+	}
+	return name
+}
+
 // zipBelow writes what is below a folder, depth first, a page of names at a time. A
-// name is valid UTF-8 without slashes, "." and "..", so that a zip's reader stays in its
+// name is valid UTF-8 without slashes of either kind, "." and "..", so that a zip's reader stays in its
 // folder; archive/zip marks it as UTF-8 and writes zip64 where sizes need it.
 func (s *System) zipBelow(ctx context.Context, z *zip.Writer, folder Node, prefix string) error {
 	for cursor := ""; ; {
@@ -65,12 +75,12 @@ func (s *System) zipBelow(ctx context.Context, z *zip.Writer, folder Node, prefi
 		}
 		for _, n := range list {
 			cursor = n.Name
-			at := path.Join(prefix, n.Name)
+			at := prefix + zipName(n.Name)
 			if n.Folder {
 				if _, err := z.CreateHeader(&zip.FileHeader{Name: at + "/", Modified: n.Modified}); err != nil {
 					return err
 				}
-				if err := s.zipBelow(ctx, z, n, at); err != nil {
+				if err := s.zipBelow(ctx, z, n, at+"/"); err != nil {
 					return err
 				}
 				continue
