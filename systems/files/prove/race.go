@@ -59,7 +59,7 @@ type racing struct {
 }
 
 func runRace(ctx context.Context, b *lab.Bench) error {
-	rounds, size := 3, 160<<10
+	rounds, size := 5, 160<<10
 	if b.Full {
 		rounds = 40
 	}
