@@ -249,7 +249,10 @@ func (d *Devices) Drop(who Device) {
 // acknowledged) for as long as ctx allows, and ends all connections.
 // Closed a second time it does nothing.
 func (d *Devices) Close(ctx context.Context) error {
-	if d.closing.Swap(true) {
+	d.mu.Lock()
+	before := d.closing.Swap(true) // under the lock: who began before is waited for
+	d.mu.Unlock()
+	if before {
 		return nil
 	}
 	d.stop()
@@ -262,12 +265,13 @@ func (d *Devices) Close(ctx context.Context) error {
 	return d.broker.Close()
 }
 
-// Handled is called before a message is handled; false: the door is closing.
+// begin is called before a message is handled; false: the door is closing.
 func (d *Devices) begin() bool {
-	d.running.Add(1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.closing.Load() {
-		d.running.Done()
 		return false
 	}
+	d.running.Add(1)
 	return true
 }

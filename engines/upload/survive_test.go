@@ -195,6 +195,7 @@ func TestJobWaitsAfterFailures(t *testing.T) {
 func TestRacingWriters(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p *place) {
+		p.o.Lease, p.o.Patience = 20*time.Second, 20*time.Second // no one here is slow enough to lose its turn
 		houses := []*house{p.open(), p.open()}
 		content := random(1_600_000)
 		loc := houses[0].create(len(content), nil)
