@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"plumb/base/errs"
+	"plumb/engines/cas"
 	"plumb/systems/files"
 	"plumb/systems/vending"
 )
@@ -51,6 +52,7 @@ type Contents struct {
 	Plain       bool   // new contents lie bare
 	VerifyOnHit bool   // known content is compared byte for byte
 	Replica     string // a bucket with a copy, from which the scrubber repairs; "": none
+	Cache       int64  // bytes of opened content kept for who reads it again; 0: none
 	KeyFile     string // of the key that wraps contents' keys; "": the house's key
 	OldKeyFile  string // of the one before, until `plumb files rekey` is done; "": none
 }
@@ -92,6 +94,7 @@ func (c *Config) Settings() []Setting {
 		{Key: "unsafe-no-sync", Value: &c.NoSync, Hidden: true, Help: "acknowledge before data is durable; only for the proof that this loses data"},
 		{Key: "cas.plain", Value: &c.CAS.Plain, Help: "leave new contents bare instead of sealing them: faster, and readable by whoever gets the disk"},
 		{Key: "cas.verify-on-hit", Value: &c.CAS.VerifyOnHit, Help: "compare known content byte for byte, and not by its SHA-256 only; then time tells whether content was known"},
+		{Key: "cas.cache", Value: &c.CAS.Cache, Help: "memory for opened contents that are read again and again (0: none)"},
 		{Key: "cas.replica", Value: &c.CAS.Replica, Help: "bucket with a copy of the contents, from which a scrub repairs: dir:PATH or s3://..."},
 		{Key: "cas.key-file", Value: &c.CAS.KeyFile, Help: "file with the key that wraps the contents' keys (default: the house's key)"},
 		{Key: "cas.old-key-file", Value: &c.CAS.OldKeyFile, Help: "file with the key before that one, until plumb files rekey is done"},
@@ -103,6 +106,7 @@ func Default() Config {
 	return Config{
 		Data: "plumb-data", Listen: "127.0.0.1:8080", MQTT: "127.0.0.1:1883",
 		Drain: 15 * time.Second, LogLevel: "info",
+		CAS:   Contents{Cache: cas.DefaultCache},
 		Files: files.Defaults(), Vending: vending.Defaults(),
 	}
 }
@@ -194,6 +198,9 @@ func (c Config) valid(given map[string]string) error {
 	}
 	if !c.Clustered() && (c.NATS != "" || c.Bucket != "") {
 		return errs.New(errs.Invalid, "nats and bucket: they go with --sql postgres://...; an embedded house needs neither")
+	}
+	if c.CAS.Cache < 0 || c.CAS.Cache > 1<<40 {
+		return errs.New(errs.Invalid, "cas.cache: want 0 to 1 TiB, not %d", c.CAS.Cache)
 	}
 	if u, err := url.Parse(c.CAS.Replica); err == nil && u.User != nil {
 		if _, has := u.User.Password(); has {

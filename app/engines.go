@@ -107,6 +107,9 @@ func openContents(ctx context.Context, c Contents, folder *Folder, key []byte, e
 	n := cas.Needs{DB: e.db, Bucket: e.blobs, Key: key, Clock: e.clock, Log: e.log}
 	// A data folder has one process, and so has its store.
 	o := cas.Options{Plain: c.Plain, VerifyOnHit: c.VerifyOnHit, Alone: !e.db.Postgres()}
+	if o.Cache = c.Cache; o.Cache == 0 {
+		o.Cache = -1
+	}
 	if c.KeyFile != "" {
 		own, err := folder.Key(c.KeyFile)
 		if err != nil {

@@ -30,7 +30,7 @@
 //   - At rest everything is sealed (AES-256-GCM) under keys that are themselves
 //     wrapped by the house's key, which can be changed without rewriting content.
 //   - Memory is bounded: about 3 MiB a Put of large content, 1 MiB a reader, a few
-//     thousand rows at most for the collector and the scrubber.
+//     thousand rows at most for the collector and the scrubber, and Options.Cache.
 //
 // # How it lies
 //
@@ -69,7 +69,9 @@
 // Known and unknown content take the same writes: the same bytes into the bucket or the
 // database, the same number of transactions. What differs is one statement's kind (an
 // update for an insert) and the time when the collector frees the bytes, which is not in
-// the caller's answer. Sizes of chunks are cut under a key of the store's own. Whoever
+// the caller's answer. Opened content is kept for the sake of one owner's readers only
+// (OpenFor): it does not tell another owner of the same bytes that they are read. Whether
+// the system or its disk has bytes at hand is theirs to tell. Sizes of chunks are cut under a key of the store's own. Whoever
 // sees the database or the bucket's traffic learns sizes.
 package cas
 
@@ -127,6 +129,10 @@ type Options struct {
 	// Writers is how many objects are being ended at once: 3 when 0. What comes
 	// meanwhile shares the next one.
 	Writers int
+	// Cache is how many bytes of opened content are kept for who reads it again:
+	// DefaultCache when 0, none when negative. They are taken as they are needed, and
+	// not given back before the store ends.
+	Cache int64
 	// Alone says that no other process uses the store, nor will while this one
 	// does: what an earlier one left unfinished is then freed at once, and else a
 	// day later.

@@ -52,14 +52,20 @@ type Reader struct {
 	looks int                 // guarded by mu
 	lent  map[string]*os.File // by Extents; guarded by mu
 
+	sake string // for whom it reads, see OpenFor
+
 	pos int64
 	src *source // of Read and WriteTo; made by the first, ended by Close
 }
 
 // Open returns the content, to be read as long as ctx lasts. Errors: NotFound. A reader
 // that is still open when the last reference goes may end with NotFound too.
-func (s *Store) Open(ctx context.Context, h Hash) (*Reader, error) {
-	r := &Reader{s: s, ctx: ctx, hash: h}
+func (s *Store) Open(ctx context.Context, h Hash) (*Reader, error) { return s.OpenFor(ctx, h, "") }
+
+// OpenFor is Open for somebody's sake: what is kept at hand for one's readers is not for
+// another's, who could tell by the time that the content is read at all.
+func (s *Store) OpenFor(ctx context.Context, h Hash, sake string) (*Reader, error) {
+	r := &Reader{s: s, ctx: ctx, hash: h, sake: sake}
 	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		err := tx.QueryRow(ctx, sqlBlobGet, h[:]).Scan(&r.id, &r.size, &r.parts)
 		if errors.Is(err, sqldb.ErrNoRows) {
@@ -213,12 +219,21 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Next returns some bytes from where the reader stands on, n at most, and goes on behind
+// them. They are good until the reader is used again, and not to be changed.
+func (r *Reader) Next(n int64) ([]byte, error) {
+	b, err := r.at(r.source(), r.pos, n, 0)
+	r.pos += int64(len(b))
+	return b, err
+}
+
 // ReadAt implements io.ReaderAt.
 func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, errs.New(errs.Invalid, "there is nothing before the beginning")
 	}
 	src := newSource(r.s)
+	src.sake = r.sake
 	defer src.end()
 	for n < len(p) {
 		b, err := r.at(src, off+int64(n), int64(len(p)-n), 0)
@@ -264,12 +279,18 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	}
 }
 
-// Close ends the reader.
-func (r *Reader) Close() error {
+// Rest gives back what the reader holds to read with, but for what Extents lent: for one
+// that is kept for later.
+func (r *Reader) Rest() {
 	if r.src != nil {
 		r.src.end()
 		r.src = nil
 	}
+}
+
+// Close ends the reader.
+func (r *Reader) Close() error {
+	r.Rest()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for pack, f := range r.lent {
@@ -282,6 +303,7 @@ func (r *Reader) Close() error {
 func (r *Reader) source() *source {
 	if r.src == nil {
 		r.src = newSource(r.s)
+		r.src.sake = r.sake
 	}
 	return r.src
 }
@@ -332,7 +354,9 @@ type source struct {
 	raw, plain []byte
 	have       Hash // the chunk whose content from byte from on is in view
 	from       int64
-	view       []byte // of raw, plain or data; nil: none
+	view       []byte    // of raw, plain, data or hot; nil: none
+	hot        *hotFrame // nil: none
+	sake       string
 	loose      Hash   // the chunk whose stored bytes are in data
 	data       []byte // nil: none
 
@@ -354,8 +378,18 @@ func newSource(s *Store) *source {
 // end gives back what the source holds.
 func (src *source) end() {
 	src.leave()
-	src.s, src.bucket, src.view, src.data, src.next, src.until = nil, nil, nil, nil, 0, 0
+	src.clear()
+	src.s, src.bucket, src.data, src.next, src.until, src.sake = nil, nil, nil, 0, 0, ""
 	sources.Put(src)
+}
+
+// clear ends the view.
+func (src *source) clear() {
+	src.view = nil
+	if src.hot != nil {
+		src.s.hot.give(src.hot)
+		src.hot = nil
+	}
 }
 
 // leave gives back the pack that was read last.
@@ -378,7 +412,15 @@ func (src *source) read(ctx context.Context, p place, off, n, ahead int64) ([]by
 		b := src.view[off-src.from:]
 		return b[:min(n, int64(len(b)))], nil
 	}
-	src.view = nil
+	src.clear()
+	frame := hotKey{src.sake, p.chunk, off / seal.FrameSize}
+	if len(p.key) > 0 || p.codec != codecNone {
+		if src.hot = src.s.hot.get(frame); src.hot != nil {
+			src.have, src.from, src.view = p.chunk, frame.n*seal.FrameSize, src.hot.b[:src.hot.n]
+			b := src.view[off-src.from:]
+			return b[:min(n, int64(len(b)))], nil
+		}
+	}
 	sealer, err := src.s.keys.sealer(p.pack, p.key)
 	if err != nil {
 		return nil, err
@@ -387,6 +429,8 @@ func (src *source) read(ctx context.Context, p place, off, n, ahead int64) ([]by
 		if err := src.readWhole(ctx, p, sealer); err != nil {
 			return nil, err
 		}
+		frame.n = 0
+		src.s.hot.offer(frame, src.view)
 		return src.view[off:][:n], nil
 	}
 	m := min(max(n, ahead), p.size-off, readStep-off%seal.FrameSize)
@@ -411,6 +455,7 @@ func (src *source) read(ctx context.Context, p place, off, n, ahead int64) ([]by
 		return nil, badBytes(p, err)
 	}
 	src.have, src.from, src.view = p.chunk, off-int64(at.Skip), src.plain
+	src.s.hot.offer(frame, src.plain)
 	return src.plain[at.Skip:][:min(n, m)], nil
 }
 
@@ -421,7 +466,7 @@ func (src *source) inner(ctx context.Context, p place) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	src.view = nil
+	src.clear()
 	if sealer == nil {
 		if err := src.readWhole(ctx, p, nil); err != nil {
 			return nil, err
@@ -443,7 +488,7 @@ func (src *source) inner(ctx context.Context, p place) ([]byte, error) {
 
 // readWhole reads a chunk to its end and unpacks it.
 func (src *source) readWhole(ctx context.Context, p place, sealer *seal.Sealer) error {
-	src.view = nil
+	src.clear()
 	b, err := src.stored(ctx, p, 0, p.stored)
 	if err != nil {
 		return err

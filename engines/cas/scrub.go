@@ -158,6 +158,9 @@ func (run *scrub) mark(ctx context.Context, p place, bad int64) error {
 }
 
 func (s *Store) mark(ctx context.Context, p place, bad int64) error {
+	if bad != 0 {
+		s.hot.forget(p.chunk)
+	}
 	return s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		n, err := tx.Exec(ctx, sqlChunkMark, p.chunk[:], p.pack, p.off, bad)
 		if err != nil {

@@ -42,6 +42,7 @@ type Store struct {
 	keys    keyring
 	files   openFiles
 	places  placeCache
+	hot     hotFrames
 
 	upMu  sync.Mutex
 	up    []string      // Pendings given up; guarded by upMu
@@ -82,6 +83,7 @@ func open(ctx context.Context, n Needs, o Options) (*Store, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.files.init(n.Bucket)
 	s.keys.init(ring)
+	s.hot.init(o.Cache)
 	if err := s.openSecrets(ctx); err != nil {
 		s.cancel()
 		return nil, err
@@ -165,6 +167,7 @@ func (s *Store) Close() error {
 	s.cancel()
 	s.work.Wait()
 	s.files.close()
+	s.hot.close()
 	return nil
 }
 

@@ -23,14 +23,20 @@ const (
 // that others ask for too, opens it once. A content never changes; whether somebody may
 // read it is asked each time.
 type contents struct {
-	store   *cas.Store
-	clock   clock.Clock
-	buffers sync.Pool // of *[]byte
+	store *cas.Store
+	clock clock.Clock
 
 	mu     sync.Mutex
-	idle   map[cas.Hash][]idleReader // guarded by mu
+	idle   map[owned][]idleReader // guarded by mu
 	n      int
 	closed bool
+}
+
+// owned is a content of one owner: what is at hand for one's readers is not for another's,
+// who could tell by the time that somebody else has the same.
+type owned struct {
+	owner string
+	hash  cas.Hash
 }
 
 type idleReader struct {
@@ -39,15 +45,12 @@ type idleReader struct {
 }
 
 func newContents(store *cas.Store, c clock.Clock) *contents {
-	return &contents{store: store, clock: c, idle: map[cas.Hash][]idleReader{}, buffers: sync.Pool{New: func() any {
-		b := make([]byte, 256<<10)
-		return &b
-	}}}
+	return &contents{store: store, clock: c, idle: map[owned][]idleReader{}}
 }
 
 // borrow returns a reader for the caller alone, and whether somebody had it before: then
 // what it knows may be out of date, and a failure is worth a fresh one.
-func (c *contents) borrow(ctx context.Context, h cas.Hash, fresh bool) (r *cas.Reader, used bool, err error) {
+func (c *contents) borrow(ctx context.Context, h owned, fresh bool) (r *cas.Reader, used bool, err error) {
 	c.mu.Lock()
 	if l := c.idle[h]; len(l) > 0 && !fresh {
 		r := l[len(l)-1].r
@@ -56,12 +59,12 @@ func (c *contents) borrow(ctx context.Context, h cas.Hash, fresh bool) (r *cas.R
 		return r, true, nil
 	}
 	c.mu.Unlock()
-	r, err = c.store.Open(context.WithoutCancel(ctx), h) // it outlives the request that opens it
+	r, err = c.store.OpenFor(context.WithoutCancel(ctx), h.hash, h.owner) // it outlives the request that opens it
 	return r, false, err
 }
 
 // keep sets what is idle of a content. The caller holds the lock.
-func (c *contents) keep(h cas.Hash, l []idleReader) {
+func (c *contents) keep(h owned, l []idleReader) {
 	c.n += len(l) - len(c.idle[h])
 	if len(l) == 0 {
 		delete(c.idle, h)
@@ -71,7 +74,8 @@ func (c *contents) keep(h cas.Hash, l []idleReader) {
 }
 
 // give takes a reader back; one that failed is closed.
-func (c *contents) give(h cas.Hash, r *cas.Reader, good bool) {
+func (c *contents) give(h owned, r *cas.Reader, good bool) {
+	r.Rest()
 	c.mu.Lock()
 	if good && !c.closed && c.n < idleReaders {
 		c.keep(h, append(c.idle[h], idleReader{r, c.clock.Now()}))

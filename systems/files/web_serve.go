@@ -73,7 +73,7 @@ func (l *lazy) open() (err error) {
 	if l.r != nil {
 		return nil
 	}
-	if l.r, l.used, err = l.s.contents.borrow(l.ctx, l.n.Hash, false); err != nil {
+	if l.r, l.used, err = l.s.contents.borrow(l.ctx, owned{l.n.Owner, l.n.Hash}, false); err != nil {
 		return fmt.Errorf("open %s: %w", l.n.ID, err)
 	}
 	return nil
@@ -85,7 +85,7 @@ func (l *lazy) renew() bool {
 	if !l.used || l.sent > 0 {
 		return false
 	}
-	r, _, err := l.s.contents.borrow(l.ctx, l.n.Hash, true)
+	r, _, err := l.s.contents.borrow(l.ctx, owned{l.n.Owner, l.n.Hash}, true)
 	if err != nil {
 		return false
 	}
@@ -111,20 +111,12 @@ func (l *lazy) Seek(off int64, whence int) (int64, error) {
 
 // Read implements io.Reader.
 func (l *lazy) Read(b []byte) (int, error) {
-	if l.err = l.open(); l.err != nil {
-		return 0, l.err
+	if len(b) == 0 {
+		return 0, nil
 	}
-	if _, l.err = l.r.Seek(l.off, io.SeekStart); l.err != nil {
-		return 0, l.err
-	}
-	n, err := l.r.Read(b)
-	if n == 0 && err != nil && err != io.EOF && l.renew() {
-		return l.Read(b)
-	}
+	next, err := l.next(int64(len(b)))
+	n := copy(b, next)
 	l.off, l.sent = l.off+int64(n), l.sent+int64(n)
-	if err != nil && err != io.EOF {
-		l.err = err
-	}
 	return n, err
 }
 
@@ -156,10 +148,37 @@ func (l *lazy) send(w io.Writer, n int64) (int64, error) {
 }
 
 // copy writes the next n bytes to w through this process, verified.
-func (l *lazy) copy(w io.Writer, n int64) (int64, error) {
-	buf := l.s.contents.buffers.Get().(*[]byte)
-	defer l.s.contents.buffers.Put(buf)
-	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{&io.LimitedReader{R: l, N: n}}, *buf)
+func (l *lazy) copy(w io.Writer, n int64) (sent int64, err error) {
+	for sent < n && err == nil {
+		var b []byte
+		if b, err = l.next(n - sent); err == io.EOF {
+			return sent, nil
+		}
+		if err == nil {
+			var m int
+			m, err = w.Write(b)
+			sent, l.off, l.sent = sent+int64(m), l.off+int64(m), l.sent+int64(m)
+		}
+	}
+	return sent, err
+}
+
+// next returns some of the next n bytes, as they are at hand.
+func (l *lazy) next(n int64) ([]byte, error) {
+	if l.err = l.open(); l.err != nil {
+		return nil, l.err
+	}
+	if _, l.err = l.r.Seek(l.off, io.SeekStart); l.err != nil {
+		return nil, l.err
+	}
+	b, err := l.r.Next(n)
+	if err != nil && err != io.EOF {
+		if l.renew() {
+			return l.next(n)
+		}
+		l.err = err
+	}
+	return b, err
 }
 
 func (l *lazy) sendPart(w io.Writer, e cas.Extent) (int64, error) {
@@ -180,7 +199,7 @@ func (l *lazy) sendPart(w io.Writer, e cas.Extent) (int64, error) {
 
 func (l *lazy) close() {
 	if l.r != nil {
-		l.s.contents.give(l.n.Hash, l.r, l.err == nil)
+		l.s.contents.give(owned{l.n.Owner, l.n.Hash}, l.r, l.err == nil)
 	}
 }
 
