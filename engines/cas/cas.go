@@ -198,6 +198,6 @@ type ScrubResult struct {
 // CollectResult is what a collection did.
 type CollectResult struct {
 	Blobs, Chunks, Packs int64
-	Freed                int64 // bytes
+	Freed                int64 // bytes that left: objects whole, with what of them was moved before
 	Moved                int64 // bytes rewritten to free others
 }

@@ -190,7 +190,7 @@ func (s *Store) takeApart(ctx context.Context, r *CollectResult) (more bool, err
 	})
 	if err == nil {
 		r.Chunks -= d.chunks
-		r.Freed -= d.stored
+		r.Freed -= d.held
 	}
 	return more, err
 }
@@ -442,7 +442,7 @@ func (s *Store) deletePacks(ctx context.Context, r *CollectResult) (bool, error)
 		}
 		s.files.forget(id)
 	}
-	packs := int64(0)
+	var packs, bytes int64
 	err = s.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		var d delta
 		for _, id := range ids {
@@ -459,11 +459,12 @@ func (s *Store) deletePacks(ctx context.Context, r *CollectResult) (bool, error)
 				d.held -= size
 			}
 		}
-		packs = -d.packs
+		packs, bytes = -d.packs, -d.held
 		return s.count(ctx, tx, ownLane, d)
 	})
 	if err == nil {
 		r.Packs += packs
+		r.Freed += bytes
 	}
 	return len(ids) == stepBlob, err
 }

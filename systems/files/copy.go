@@ -69,7 +69,7 @@ func (s *System) copyFile(ctx context.Context, who Person, src, dst place, overw
 		}
 		to, err := s.copyNode(ctx, tx, from, parent, name)
 		if err == nil {
-			err = s.charge(ctx, tx, to.Owner, to.Size, 1)
+			err = discreet(s.charge(ctx, tx, to.Owner, to.Size, 1), who, to.Owner)
 		}
 		return to, err
 	})
@@ -112,7 +112,7 @@ func (s *System) copyFolder(ctx context.Context, who Person, from Node, src, dst
 				return Node{}, errIfNot(err, errs.New(errs.Conflict, "there is %q already", dst.String()))
 			}
 		}
-		now := s.n.Clock.Now().UTC()
+		now := s.n.Clock.Now().UTC().Truncate(time.Microsecond)
 		h := Node{ID: ids.New(now), Owner: parent.Owner, Name: name, Folder: true, Modified: from.Modified, Made: now, Version: 1, gone: now.UnixMicro()}
 		_, err = s.store.insert(ctx, tx, h)
 		return h, err
@@ -126,7 +126,7 @@ func (s *System) copyFolder(ctx context.Context, who Person, from Node, src, dst
 		}
 	}()
 	if err := s.copyBelow(ctx, from, hidden); err != nil {
-		return Node{}, fmt.Errorf("copy %s: %w", src, err)
+		return Node{}, fmt.Errorf("copy %s: %w", src, discreet(err, who, hidden.Owner))
 	}
 	n, err = write(ctx, s, "copy", move{src.String(), dst.String()}, func(ctx context.Context, tx *sqldb.Tx) (Node, error) {
 		parent, name, err := s.destination(ctx, tx, who, dst)

@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"time"
 
 	"plumb/base/errs"
 	"plumb/base/ids"
@@ -177,7 +178,7 @@ func (s *System) makeFolder(ctx context.Context, tx *sqldb.Tx, parent Node, name
 
 // make inserts an empty folder, or returns the one that somebody made meanwhile.
 func (s *System) make(ctx context.Context, tx *sqldb.Tx, n Node) (Node, error) {
-	now := s.n.Clock.Now().UTC()
+	now := s.n.Clock.Now().UTC().Truncate(time.Microsecond)
 	n.ID, n.Folder, n.Modified, n.Made, n.Version = ids.New(now), true, now, now, 1
 	added, err := s.store.insert(ctx, tx, n)
 	if err != nil {

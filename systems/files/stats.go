@@ -91,6 +91,7 @@ func (t Totals) Saved() Saved {
 		return Saved{}
 	}
 	c := *t.Store
-	// What seals chunks takes some bytes, so that the last may be below none.
-	return Saved{c.Logical - c.Unique, c.Unique - c.Chunked, max(c.Chunked-c.Stored, 0)}
+	// Uploads under way hold contents that no file names yet, chunks stay until the
+	// collector has been by, and sealing takes some bytes: none of it is a loss.
+	return Saved{max(t.Logical-c.Unique, 0), max(c.Unique-c.Chunked, 0), max(c.Chunked-c.Stored, 0)}
 }

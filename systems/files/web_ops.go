@@ -88,8 +88,8 @@ func (s *System) showStored(w http.ResponseWriter, r *http.Request, f quotaForm,
 		return err
 	}
 	if st := p.All.Store; st != nil {
-		p.Saved = savedOf(*st)
-		p.Picture = picture(*st, p.Saved)
+		p.Saved = savedOf(p.All)
+		p.Picture = picture(p.All, p.Saved)
 	}
 	status := http.StatusOK
 	if wrong != nil {
@@ -99,16 +99,18 @@ func (s *System) showStored(w http.ResponseWriter, r *http.Request, f quotaForm,
 }
 
 // savedOf splits what is saved by its cause.
-func savedOf(st cas.Stats) saved {
-	v := saved{File: max(st.Logical-st.Unique, 0), Chunks: max(st.Unique-st.Chunked, 0), Packing: max(st.Chunked-st.Stored, 0)}
+func savedOf(t Totals) saved {
+	by := t.Saved()
+	v := saved{File: by.SameFile, Chunks: by.SameChunks, Packing: by.Compression}
 	v.All = v.File + v.Chunks + v.Packing
 	return v
 }
 
 // picture draws what people see, what each cause saves, and what lies on the disk.
-func picture(st cas.Stats, v saved) template.HTML {
+func picture(t Totals, v saved) template.HTML {
+	st := *t.Store
 	bars := []chart.Bar{
-		{Label: "what people see", Kind: chart.Step, Value: float64(st.Logical)},
+		{Label: "what people see", Kind: chart.Step, Value: float64(t.Logical)},
 		{Label: "saved: the same file", Kind: chart.Built, Value: float64(v.File)},
 		{Label: "saved: the same chunks in different files", Kind: chart.Built, Value: float64(v.Chunks)},
 		{Label: "saved: compression", Kind: chart.Built, Value: float64(v.Packing)},
