@@ -38,7 +38,7 @@ func getCommand(s *session) *cobra.Command {
 				if n.Name == "" {
 					n.Name = "files"
 				}
-				t := newCarrier(newMeter(cmd, "get"))
+				t := newCarrier(newMeter(cmd, "get"), sh)
 				return t.end(s, cmd, "fetched", t.getAny(ctx, sh, n, from, filepath.Join(into, n.Name)))
 			})
 		},

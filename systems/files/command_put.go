@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -22,7 +24,7 @@ import (
 
 // Bounds of a transfer.
 const (
-	carriers = 8   // files under way at once
+	carriers = 8   // files under way at once at a server; in a store here, as many as there are processors
 	mostSaid = 100 // failures that are told one by one
 )
 
@@ -43,11 +45,30 @@ type carrier struct {
 	bar  *meter
 	work chan func()
 	all  sync.WaitGroup
+
+	// Files that wait to be settled together; guarded by mu.
+	laid      []carried
+	laidBytes int64
+	settle    func([]carried) // nil: nothing is
 }
 
-func newCarrier(b *meter) *carrier {
+// errLaid says that a file is counted when it is settled.
+var errLaid = errors.New("laid down")
+
+// carried is a file that was laid down.
+type carried struct {
+	name string
+	size int64
+	laid *laid
+}
+
+func newCarrier(b *meter, sh shelf) *carrier {
 	t := &carrier{bar: b, work: make(chan func()), out: carriedOut{Skipped: []string{}, Failed: []string{}}}
-	for range carriers {
+	n := carriers
+	if _, ok := sh.(stopped); ok {
+		n = min(n, max(2, runtime.GOMAXPROCS(0)))
+	}
+	for range n {
 		t.all.Go(func() {
 			for fn := range t.work {
 				fn()
@@ -61,6 +82,9 @@ func newCarrier(b *meter) *carrier {
 func (t *carrier) carry(name string, size int64, fn func() (same bool, err error)) {
 	t.work <- func() {
 		same, err := fn()
+		if err == errLaid {
+			return
+		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		switch {
@@ -71,6 +95,41 @@ func (t *carrier) carry(name string, size int64, fn func() (same bool, err error
 		default:
 			t.out.Files++
 			t.out.Bytes += size
+		}
+	}
+}
+
+// add puts a file to those that are to be settled, and settles them when they are many.
+func (t *carrier) add(c carried) {
+	t.mu.Lock()
+	t.laid, t.laidBytes = append(t.laid, c), t.laidBytes+c.size
+	var now []carried
+	if len(t.laid) >= laidFiles || t.laidBytes >= laidBytes {
+		now, t.laid, t.laidBytes = t.laid, nil, 0
+	}
+	t.mu.Unlock()
+	if now != nil {
+		t.settle(now)
+	}
+}
+
+// settleIn returns what settles files in a store.
+func (t *carrier) settleIn(ctx context.Context, in stopped) func([]carried) {
+	return func(list []carried) {
+		down := make([]*laid, len(list))
+		for i, c := range list {
+			down[i] = c.laid
+		}
+		failed := in.s.settleAll(ctx, in.who, down)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for i, c := range list {
+			if failed[i] != nil {
+				t.fail(c.name, failed[i])
+				continue
+			}
+			t.out.Files++
+			t.out.Bytes += c.size
 		}
 	}
 }
@@ -91,6 +150,9 @@ func (t *carrier) fail(name string, err error) {
 func (t *carrier) end(s *session, cmd *cobra.Command, verb string, err error) error {
 	close(t.work)
 	t.all.Wait()
+	if len(t.laid) > 0 {
+		t.settle(t.laid)
+	}
 	t.bar.end()
 	for _, line := range t.out.Failed {
 		fmt.Fprintln(cmd.ErrOrStderr(), line)
@@ -120,7 +182,10 @@ func putCommand(s *session) *cobra.Command {
 		Example: "  plumb files put notes.txt photos/ --to backup\n  plumb files put --data plumb-data --json music/\n  pg_dump house | plumb files put - --to dumps/house.sql",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.with(cmd, func(ctx context.Context, sh shelf) error {
-				t := newCarrier(newMeter(cmd, "put"))
+				t := newCarrier(newMeter(cmd, "put"), sh)
+				if in, ok := sh.(stopped); ok {
+					t.settle = t.settleIn(ctx, in)
+				}
 				var err error
 				for _, a := range args {
 					if err = putAny(ctx, cmd, t, sh, a, to); err != nil {
@@ -228,7 +293,15 @@ func (t *carrier) putFile(ctx context.Context, sh shelf, name, at string, info f
 				return same, err
 			}
 		}
-		return false, sh.Put(ctx, at, &told{f, t.bar}, info.Size(), info.ModTime())
+		if in, ok := sh.(stopped); ok {
+			l, err := in.s.lay(ctx, in.who, at, &toldFile{f: f, bar: t.bar}, WriteOptions{Size: info.Size(), Modified: info.ModTime()})
+			if err != nil {
+				return false, err
+			}
+			t.add(carried{name, info.Size(), l})
+			return false, errLaid
+		}
+		return false, sh.Put(ctx, at, &toldFile{f: f, bar: t.bar}, info.Size(), info.ModTime())
 	})
 }
 
@@ -252,4 +325,29 @@ func (t *told) Read(b []byte) (int, error) {
 	n, err := t.r.Read(b)
 	t.bar.add(n)
 	return n, err
+}
+
+// toldFile is told for a file, which a store may read twice: the bar stands still then.
+type toldFile struct {
+	f    *os.File
+	bar  *meter
+	at   int64
+	most int64 // where at was at most
+}
+
+func (t *toldFile) Read(b []byte) (int, error) {
+	n, err := t.f.Read(b)
+	if t.at += int64(n); t.at > t.most {
+		t.bar.add(int(t.at - t.most))
+		t.most = t.at
+	}
+	return n, err
+}
+
+func (t *toldFile) Seek(off int64, whence int) (at int64, err error) {
+	at, err = t.f.Seek(off, whence)
+	if err == nil {
+		t.at = at
+	}
+	return at, err
 }
