@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"os"
 	"time"
 
 	"plumb/base/errs"
@@ -91,6 +92,7 @@ func (w *writer) ReadFrom(r io.Reader) (sent int64, err error) {
 	if !ok {
 		whole = &io.LimitedReader{R: r, N: math.MaxInt64}
 	}
+	w.headerFirst(whole.R)
 	for whole.N > 0 && err == nil {
 		if now := time.Now(); now.Sub(w.moved) > moveEvery {
 			w.moved = now
@@ -105,6 +107,17 @@ func (w *writer) ReadFrom(r io.Reader) (sent int64, err error) {
 		}
 	}
 	return sent, err
+}
+
+// headerFirst sends the header of an answer that is a file's, of known type and length:
+// the server would else read the file's first bytes itself, to go with the header.
+func (w *writer) headerFirst(r io.Reader) {
+	if _, file := r.(*os.File); !file || w.size > 0 {
+		return
+	}
+	if h := w.Header(); h.Get("Content-Type") != "" && h.Get("Content-Length") != "" {
+		http.NewResponseController(w.ResponseWriter).Flush() // what fails here fails again below
+	}
 }
 
 // bare returns the server's own writer: http.MaxBytesReader tells that one, and
