@@ -139,7 +139,7 @@ func (e *Engine) lane(p *cas.Pending) string { return cmp.Or(e.n.Lane, p.Lane())
 func (e *Engine) failed(ctx context.Context, r *row, lease string, cause error) {
 	wait := time.Minute << min(r.tries, 6)
 	switch errs.KindOf(cause) {
-	case errs.Invalid, errs.Denied, errs.NotFound, errs.Conflict, errs.TooLarge:
+	case errs.Invalid, errs.Denied, errs.NotFound, errs.Conflict, errs.TooLarge, errs.Stale, errs.Barred:
 		wait = e.o.Keep
 	}
 	at := e.n.Clock.Now().Add(wait).UnixMicro()

@@ -137,8 +137,12 @@ func (s *System) expire(ctx context.Context) error {
 			break
 		}
 	}
+	dead := now.Add(-24 * time.Hour) // what began before is nobody's any more
+	if !s.n.DB.Postgres() {
+		dead = s.began // there is no other process, and its owner's quota counts it
+	}
 	left, err := read(ctx, s, "look for what is half done", func(ctx context.Context, tx *sqldb.Tx) ([]Node, error) {
-		return s.store.nodes(ctx, tx, goneNodesSQL, now.Add(-24*time.Hour).UnixMicro(), int64(batch))
+		return s.store.nodes(ctx, tx, goneNodesSQL, dead.UnixMicro(), int64(batch))
 	})
 	if err != nil {
 		return err

@@ -66,6 +66,7 @@ type System struct {
 	c        Config
 	store    store
 	measures measures
+	began    time.Time
 	uploads  *upload.Engine // see web_tus.go
 	contents *contents
 	lookups  lookups
@@ -79,7 +80,7 @@ func New(ctx context.Context, n Needs, c Config) (*System, error) {
 	if err := n.DB.Migrate(ctx, realm, schema); err != nil {
 		return nil, fmt.Errorf("open files: %w", err)
 	}
-	s := &System{n: n, c: c, contents: newContents(n.CAS, n.Clock)}
+	s := &System{n: n, c: c, began: n.Clock.Now(), contents: newContents(n.CAS, n.Clock)}
 	s.lookups.on, s.lookups.seed, s.lookups.kept = !n.DB.Postgres(), maphash.MakeSeed(), map[lookup]looked{}
 	s.measures = newMeasures(s)
 	if err := s.openUploads(ctx); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"plumb/base/errs"
 	"plumb/base/ids"
@@ -230,5 +231,90 @@ func TestBytesThatAreNoText(t *testing.T) {
 				t.Errorf("PUT blocked: %d %s", w.Code, w.Body)
 			}
 		}
+	})
+}
+
+// How much an owner keeps is theirs to know, also where others may write.
+func TestAWriterIsNotToldTheOwnersQuota(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		ctx, bob := t.Context(), h.who["bob"]
+		h.put("ada", "d/a.txt", strings.Repeat("a", 4000))
+		d := mustStat(h, "ada", "d")
+		if _, err := h.Share(ctx, h.who["ada"], "d", "bob", Write); err != nil {
+			t.Fatal(err)
+		}
+		h.put("bob", "many/own.txt", strings.Repeat("b", 4000))
+		if _, err := h.SetQuota(ctx, h.who["boss"], "ada", 5000); err != nil {
+			t.Fatal(err)
+		}
+		long := strings.Repeat("c", 3000)
+		_, _, known := h.Write(ctx, bob, "@"+d.ID+"/b.txt", strings.NewReader(long), WriteOptions{Size: 3000})
+		_, _, unknown := h.Write(ctx, bob, "@"+d.ID+"/b.txt", strings.NewReader(long), WriteOptions{Size: -1})
+		_, _, replaced := h.Write(ctx, bob, "@"+d.ID+"/a.txt", strings.NewReader(long), WriteOptions{Size: -1})
+		for what, err := range map[string]error{"a length": known, "none": unknown, "a file replaced": replaced,
+			"a copy": h.Copy(ctx, bob, "many/own.txt", "@"+d.ID+"/c.txt", false), "a folder": h.Copy(ctx, bob, "many", "@"+d.ID+"/many", false)} {
+			kind(t, what, err, errs.TooLarge)
+			if text := errs.Message(err); strings.ContainsAny(text, "0123456789") {
+				t.Errorf("%s: a writer is told %q", what, text)
+			}
+		}
+		_, _, err := h.Write(ctx, h.who["ada"], "d/b.txt", strings.NewReader(long), WriteOptions{Size: 3000})
+		if text := errs.Message(err); !strings.Contains(text, "1000 B") {
+			t.Errorf("the owner is told %q", text)
+		}
+	})
+}
+
+// Pages may load scripts and styles from their own server: none that somebody put there.
+func TestNoScriptOfSomebodys(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		for name, said := range map[string]string{"a.js": "", "b.mjs": "", "c.css": "", "d": "application/x-ecmascript", "e": "text/livescript", "f": "application/javascript; x=y"} {
+			if w := h.call("PUT", apiRoot+"/content/"+name, "ada", "alert(1)", "Content-Type", said); w.Code != 201 {
+				t.Fatal(w.Code, w.Body)
+			}
+			w := h.call("GET", apiRoot+"/content/"+name, "ada", nil)
+			if got := w.Header().Get("Content-Type"); got != "text/plain; charset=utf-8" || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("%s, %s: sent as %s", name, said, got)
+			}
+		}
+	})
+}
+
+// What a crash left of a copy counts for nobody once the process is another.
+func TestHalfACopyEndsWithItsProcess(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		h.put("ada", "d/a.txt", "a text")
+		from := mustStat(h, "ada", "d")
+		hidden := Node{ID: ids.New(h.clock.Now()), Owner: from.Owner, Name: "copy", Folder: true, Version: 1, gone: h.clock.Now().UnixMicro()}
+		if err := h.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := h.store.insert(ctx, tx, hidden)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.copyBelow(ctx, from, hidden); err != nil {
+			t.Fatal(err)
+		}
+		files := func() int64 {
+			u, err := h.Quota(ctx, h.who["ada"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return u.Files
+		}
+		if err := h.expire(ctx); err != nil || files() != 2 {
+			t.Errorf("a copy that is under way has %d files, %v", files(), err)
+		}
+		h.clock.Advance(time.Second)
+		again, err := New(ctx, h.n, h.c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		if err := again.expire(ctx); err != nil || files() != 1 {
+			t.Errorf("after a crash there are %d files, %v", files(), err)
+		}
+		h.sound()
 	})
 }

@@ -122,9 +122,10 @@ func (s *System) Revert(ctx context.Context, who Person, path string, version in
 			return Node{}, err
 		}
 		now := s.n.Clock.Now().UTC().Truncate(time.Microsecond)
-		return s.replace(ctx, tx, n, content{v.Hash, v.Size, nil, func(ctx context.Context, tx *sqldb.Tx) error {
+		out, err := s.replace(ctx, tx, n, content{v.Hash, v.Size, nil, func(ctx context.Context, tx *sqldb.Tx) error {
 			return s.n.CAS.Add(ctx, tx, v.Hash)
 		}}, v.Type, v.Modified, now)
+		return out, discreet(err, who, n.Owner)
 	})
 	if err == nil {
 		s.changed(ctx, n, "written")

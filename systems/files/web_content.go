@@ -126,6 +126,9 @@ func contentHeaders(h http.Header, n Node, download bool) {
 	if kind == "" {
 		kind = "application/octet-stream"
 	}
+	if isScript(kind) {
+		kind = "text/plain" // pages may load scripts from this house, and must none of somebody's
+	}
 	if strings.HasPrefix(kind, "text/") {
 		kind += "; charset=utf-8"
 	}
@@ -144,6 +147,16 @@ func contentHeaders(h http.Header, n Node, download bool) {
 	h.Set("Content-Disposition", disposition(how, n.Name))
 }
 
+// isScript says whether browsers run the type as a script, or read it as a style, when a
+// page asks for one (WHATWG MIME Sniffing, 4.6).
+func isScript(kind string) bool {
+	_, sub, _ := strings.Cut(kind, "/")
+	return strings.Contains(sub, "javascript") || strings.Contains(sub, "ecmascript") || sub == "jscript" || sub == "livescript" || kind == "text/css"
+}
+
+// extended escapes what url.PathEscape leaves and RFC 8187, 3.2.1, does not know.
+var extended = strings.NewReplacer("'", "%27", ":", "%3A", "=", "%3D", "@", "%40")
+
 // disposition names a file as RFC 6266 and RFC 8187 have it: in ASCII for old clients,
 // and in UTF-8.
 func disposition(how, name string) string {
@@ -155,7 +168,7 @@ func disposition(how, name string) string {
 	}, name)
 	out := how + `; filename="` + ascii + `"`
 	if ascii != name {
-		out += "; filename*=UTF-8''" + strings.ReplaceAll(url.PathEscape(name), "'", "%27")
+		out += "; filename*=UTF-8''" + extended.Replace(url.PathEscape(name))
 	}
 	return out
 }

@@ -83,7 +83,7 @@ func (s *System) roomOf(ctx context.Context, person string) (roomLeft, error) {
 			return roomLeft{}, err
 		}
 		limit := s.limit(most)
-		return roomLeft{limit, limit - used}, nil
+		return roomLeft{limit: limit, left: limit - used}, nil
 	})
 }
 

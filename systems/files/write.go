@@ -115,7 +115,7 @@ func (s *System) put(ctx context.Context, tx *sqldb.Tx, who Person, p place, c c
 	}
 	if found {
 		n, err := s.replace(ctx, tx, old, c, fileType(o.Type, old.Name, c.head), modified, now)
-		return n, false, err
+		return n, false, discreet(err, who, old.Owner)
 	}
 	_, name := p.parent()
 	n := Node{ID: ids.New(now), Owner: parent.Owner, Parent: parent.ID, Name: name, Hash: c.hash, Size: c.size,
@@ -133,7 +133,7 @@ func (s *System) put(ctx context.Context, tx *sqldb.Tx, who Person, p place, c c
 	if err == nil {
 		err = s.charge(ctx, tx, n.Owner, n.Size, 1)
 	}
-	return n, true, err
+	return n, true, discreet(err, who, n.Owner)
 }
 
 // target finds the file at a place, or the folder that it is to be made in.
@@ -260,10 +260,24 @@ func (s *System) limit(most int64) int64 {
 }
 
 // roomLeft is how much an owner may still keep.
-type roomLeft struct{ limit, left int64 }
+type roomLeft struct {
+	limit, left int64
+	others      bool // the owner is not who asks: how much they keep is theirs to know
+}
 
 func (r roomLeft) over() error {
+	if r.others {
+		return errs.Wrap(errs.TooLarge, ErrQuota, "its owner's quota has no room for this")
+	}
 	return errs.Wrap(errs.TooLarge, ErrQuota, "the quota of %s has room for %s only", units.Bytes(float64(r.limit)), units.Bytes(float64(max(r.left, 0))))
+}
+
+// discreet keeps an owner's numbers from others who may write.
+func discreet(err error, who Person, owner string) error {
+	if who.ID != owner && errors.Is(err, ErrQuota) {
+		return roomLeft{others: true}.over()
+	}
+	return err
 }
 
 // room refuses at once what cannot be written anyway, before its bytes are taken, and
@@ -293,7 +307,7 @@ func (s *System) room(ctx context.Context, who Person, p place, o WriteOptions) 
 			return roomLeft{}, err
 		}
 		limit := s.limit(most)
-		return roomLeft{limit, limit - used}, nil
+		return roomLeft{limit, limit - used, n.Owner != who.ID}, nil
 	})
 	if err != nil {
 		return r, err
