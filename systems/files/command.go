@@ -256,7 +256,7 @@ func collectCommand(s *session) *cobra.Command {
 					return err
 				}
 				return s.print(cmd, r, func(w io.Writer) {
-					fmt.Fprintf(w, "%s freed: %s contents, %s chunks, %s packs; %s were rewritten for it.\n", units.Bytes(float64(r.Freed)), units.Count(r.Blobs), units.Count(r.Chunks), units.Count(r.Packs), units.Bytes(float64(r.Moved)))
+					fmt.Fprintf(w, "%s freed: %s, %s, %s; %s rewritten for it.\n", units.Bytes(float64(r.Freed)), several(r.Blobs, "content"), several(r.Chunks, "chunk"), several(r.Packs, "pack"), units.Bytes(float64(r.Moved)))
 				})
 			})
 		},
@@ -301,4 +301,12 @@ func checkCommand(s *session) *cobra.Command {
 			})
 		},
 	}
+}
+
+// several is a count with its noun.
+func several(n int64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return units.Count(n) + " " + noun
 }

@@ -161,7 +161,7 @@ func (t *carrier) end(s *session, cmd *cobra.Command, verb string, err error) er
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: skipped, it is neither a file nor a folder\n", name)
 	}
 	if perr := s.print(cmd, t.out, func(w io.Writer) {
-		fmt.Fprintf(w, "%s files with %s were %s, %s were there already.\n", units.Count(t.out.Files), units.Bytes(float64(t.out.Bytes)), verb, units.Count(t.out.Same))
+		fmt.Fprintf(w, "%s: %s, %s; there already: %s.\n", verb, several(t.out.Files, "file"), units.Bytes(float64(t.out.Bytes)), units.Count(t.out.Same))
 	}); err == nil {
 		err = perr
 	}
@@ -206,7 +206,16 @@ func putAny(ctx context.Context, cmd *cobra.Command, t *carrier, sh shelf, name,
 		if to == "" {
 			return errs.New(errs.Invalid, "standard input needs a name: --to PATH")
 		}
-		t.carry("-", 0, func() (bool, error) { return false, sh.Put(ctx, to, cmd.InOrStdin(), -1, time.Time{}) })
+		t.carry("-", 0, func() (bool, error) {
+			in := &counted{r: cmd.InOrStdin()}
+			err := sh.Put(ctx, to, in, -1, time.Time{})
+			if err == nil {
+				t.mu.Lock()
+				t.out.Bytes += in.n
+				t.mu.Unlock()
+			}
+			return false, err
+		})
 		return nil
 	}
 	info, err := os.Lstat(name)
@@ -227,6 +236,18 @@ func putAny(ctx context.Context, cmd *cobra.Command, t *carrier, sh shelf, name,
 		return nil
 	}
 	return t.putFolder(ctx, sh, name, at)
+}
+
+// counted counts what is read through it.
+type counted struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n += int64(n)
+	return n, err
 }
 
 // putFolder stores a folder: first what is in it, then what is below.

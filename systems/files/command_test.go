@@ -115,7 +115,7 @@ func TestPutAndGetWholeTrees(t *testing.T) {
 
 func TestTheOtherCommands(t *testing.T) {
 	console(t, func(t *testing.T, h *house, run func(args ...string) (out, said string, err error)) {
-		if out, said, err := run("put", "-", "--to", "dumps/in.txt"); err != nil {
+		if out, said, err := run("put", "-", "--to", "dumps/in.txt"); err != nil || !strings.Contains(out, "stored: 1 file, 11 B;") {
 			t.Fatalf("%v %s %s", err, out, said)
 		}
 		if out, _, err := run("get", "dumps/in.txt", "-"); out != "from a pipe" || err != nil {
