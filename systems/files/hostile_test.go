@@ -318,3 +318,24 @@ func TestHalfACopyEndsWithItsProcess(t *testing.T) {
 		h.sound()
 	})
 }
+
+// Whether there are words that one may not see is not told by the time that it takes to
+// pass them over.
+func TestASearchTakesEvenTime(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		h.put("ada", "open.txt", "for all")
+		if _, err := h.Publish(t.Context(), h.who["ada"], "open.txt", true); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 20 {
+			h.put("ada", fmt.Sprintf("hidden %d.txt", i), "for nobody")
+		}
+		for _, asked := range []string{"hidden", "nothing"} {
+			began := time.Now()
+			list, _, err := h.Search(t.Context(), Person{}, asked, "", 10)
+			if took := time.Since(began); err != nil || len(list) > 0 || took < evenTime {
+				t.Errorf("%s: %d found, %v, in %s", asked, len(list), err, took)
+			}
+		}
+	})
+}
