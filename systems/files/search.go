@@ -15,8 +15,8 @@ import (
 
 // Bounds of one search.
 const (
-	mostOwners = 1000 // whose trees are looked through: one's own, and of those who share something
-	mostLooked = 2000 // words that are looked at in one call; the cursor goes on from there
+	mostOwners = 1000                  // whose trees are looked through: one's own, and of those who share something
+	mostLooked = 2000                  // words that are looked at in one call; the cursor goes on from there
 	evenTime   = 50 * time.Millisecond // a search beside others' names takes a multiple of it
 )
 
