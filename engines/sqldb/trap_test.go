@@ -161,19 +161,23 @@ func TestAFailedCommitFailsTheGroup(t *testing.T) {
 		must(t, db.Write(bg, statements(schema, `CREATE TABLE child (id BIGINT PRIMARY KEY, t BIGINT NOT NULL REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)`)))
 		in := make(chan bool)
 		var once sync.Once
-		var innocent error
+		var innocent, guilty error
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			innocent = db.Batch(bg, func(ctx context.Context, tx *sqldb.Tx) error {
-				once.Do(func() { close(in) })
-				for db.Queued() == 0 {
-					runtime.Gosched()
-				}
-				return put(1)(ctx, tx)
+			// It holds the loop until both are queued: they are in one group, this one's or the next.
+			_ = db.Batch(bg, func(ctx context.Context, tx *sqldb.Tx) error {
+				once.Do(func() {
+					close(in)
+					for db.Queued() < 2 {
+						runtime.Gosched()
+					}
+				})
+				return nil
 			})
 		})
 		<-in
-		guilty := db.Batch(bg, statements(`INSERT INTO child (id, t) VALUES (1, 999)`))
+		wg.Go(func() { innocent = db.Batch(bg, put(1)) })
+		wg.Go(func() { guilty = db.Batch(bg, statements(`INSERT INTO child (id, t) VALUES (1, 999)`)) })
 		wg.Wait()
 		if innocent == nil || guilty == nil {
 			t.Errorf("acknowledged without a commit: %v, %v", innocent, guilty)
