@@ -72,6 +72,13 @@ type Opener interface {
 	OpenFile(ctx context.Context, key string) (*os.File, error)
 }
 
+// Roomer is what a bucket in a folder has besides: it knows its disk.
+type Roomer interface {
+	// Room returns how many bytes are free on the disk, and how many it has; zeros
+	// where the system does not say.
+	Room() (free, size int64)
+}
+
 // PutOptions changes how Put treats an object that is there already.
 type PutOptions struct {
 	// IfAbsent makes Put fail with Conflict when the key is taken, instead of

@@ -324,7 +324,7 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := open(t, db, b, cas.Options{})
+	s := open(t, db, struct{ bucket.Bucket }{b}, cas.Options{}) // a bucket that does not tell its room
 	c := random(1, 3<<20)
 	h := keep(t, db, s, c, cas.PutOptions{})
 	folder.SetRoom(1 << 20)

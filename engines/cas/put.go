@@ -196,6 +196,9 @@ func (s *Store) put(ctx context.Context, r io.Reader, opt PutOptions) (*Pending,
 var smallBuffers = sync.Pool{New: func() any { return new([smallSize + 1]byte) }}
 
 func (s *Store) putAll(ctx context.Context, r io.Reader, opt PutOptions, p *Pending) error {
+	if err := s.room(); err != nil {
+		return err
+	}
 	buf := smallBuffers.Get().(*[smallSize + 1]byte)
 	defer smallBuffers.Put(buf)
 	n, err := readFull(ctx, r, buf[:])
@@ -318,6 +321,9 @@ func (s *Store) putLarge(ctx context.Context, first []byte, r io.Reader, opt Put
 		if !eof && hi-lo < want {
 			hi = copy(win[:], win[lo:hi])
 			lo = 0
+			if err := s.room(); err != nil {
+				return err
+			}
 			n, err := readFull(ctx, r, win[hi:])
 			hi += n
 			if eof = err == io.EOF; err != nil && !eof {
