@@ -4,7 +4,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X plumb/app.Version=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: build run check test race soak bench figures tools clean
+.PHONY: build run check test race soak bench peers figures tools clean
 
 build: bin/plumb ## bin/plumb
 
@@ -36,6 +36,9 @@ soak: build tools ## the long series of the crash tests; results in .cache/soak
 
 bench: ## benchmarks beside their peers
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+
+peers: build ## the files room beside restic and nginx, which must be installed; ratios in one run
+	$(GO) test -run '^$$' -bench Peers -benchtime 1x ./cmd/plumb
 
 figures: build ## a full run of every proof, brought into the tree and the docs
 	bin/plumb prove --full --keep .
