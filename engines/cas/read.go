@@ -14,6 +14,7 @@ import (
 	"plumb/base/errs"
 	"plumb/engines/bucket"
 	"plumb/engines/cas/seal"
+	"plumb/engines/cas/squeeze"
 	"plumb/engines/sqldb"
 )
 
@@ -512,7 +513,7 @@ func (src *source) readWhole(ctx context.Context, p place, sealer *seal.Sealer) 
 		if sealer != nil {
 			out = src.raw
 		}
-		out, err = expand(out, b, p.size)
+		out, err = squeeze.Unpack(out, b, p.size)
 		if err != nil {
 			return badBytes(p, err)
 		}

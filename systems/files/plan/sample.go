@@ -16,6 +16,7 @@ import (
 	"plumb/base/errs"
 	"plumb/base/units"
 	"plumb/engines/cas/cdc"
+	"plumb/engines/cas/squeeze"
 	"plumb/engines/forecast"
 )
 
@@ -89,7 +90,7 @@ type walker struct {
 	files  *seen
 	chunks *seen
 	reader *cdc.Reader
-	squeez *squeezer
+	packed []byte // of the last chunk
 }
 
 func newWalker(ctx context.Context, folder string, at time.Time, tell func(Sample)) (*walker, error) {
@@ -98,12 +99,8 @@ func newWalker(ctx context.Context, folder string, at time.Time, tell func(Sampl
 	if err != nil {
 		return nil, err
 	}
-	squeez, err := newSqueezer()
-	if err != nil {
-		return nil, err
-	}
 	return &walker{ctx: ctx, tell: tell, s: Sample{Folder: folder, At: at}, files: newSeen(mostFiles), chunks: newSeen(mostChunks),
-		reader: cdc.NewReader(cutter, nil, nil), squeez: squeez}, nil
+		reader: cdc.NewReader(cutter, nil, nil)}, nil
 }
 
 // folder measures what is in a folder, some entries at a time. An error is that of the
@@ -173,7 +170,7 @@ func (w *walker) file(f *os.File) error {
 		}
 		size += int64(len(chunk))
 		whole.Write(chunk)
-		w.chunks.add(sha256.Sum256(chunk), int64(len(chunk)), func() int64 { return int64(w.squeez.size(chunk, head)) })
+		w.chunks.add(sha256.Sum256(chunk), int64(len(chunk)), func() int64 { return w.stored(chunk, head) })
 		w.progress(size)
 	}
 	w.s.Files++
@@ -253,4 +250,13 @@ func (s Sample) String() string {
 		}
 	}
 	return out
+}
+
+// stored is how many bytes the store would keep of a chunk of a file that begins with head.
+func (w *walker) stored(chunk, head []byte) int64 {
+	var ok bool
+	if w.packed, ok = squeeze.Pack(w.packed[:0], chunk, head); ok {
+		return int64(len(w.packed))
+	}
+	return int64(len(chunk))
 }
