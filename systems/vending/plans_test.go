@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -306,7 +307,8 @@ func TestPlanSurvivesAStopAtEveryStep(t *testing.T) {
 		text, _ := json.Marshal(planKey{"Berlin", slots.DateOf(noon).String(), 1})
 		stops := 0
 		for step := 1; ; step++ {
-			ctx := &ending{Context: context.Background(), left: step}
+			ctx := &ending{Context: context.Background()}
+			ctx.left.Store(int64(step))
 			err := h.plan(ctx, text)
 			p, readErr := h.Plan(context.Background(), "Berlin", slots.DateOf(noon), 0)
 			if readErr != nil {
@@ -344,11 +346,11 @@ func TestPlanSurvivesAStopAtEveryStep(t *testing.T) {
 // ending is a context that is cancelled after it was asked so often.
 type ending struct {
 	context.Context
-	left int
+	left atomic.Int64 // the database's goroutines ask too
 }
 
 func (e *ending) Err() error {
-	if e.left--; e.left < 0 {
+	if e.left.Add(-1) < 0 {
 		return context.Canceled
 	}
 	return nil
