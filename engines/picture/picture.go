@@ -1,0 +1,79 @@
+// Package picture knows photos: what a file is, by its bytes; the same file without
+// what it tells about places; and smaller ones of it, for pages.
+//
+//	info, err := picture.Probe(file, size)           // bounded, decodes no pixels
+//	err = picture.Strip(out, file, size, picture.Keep{Camera: true})
+//	info, err = picture.Resize(file, size, []picture.Size{{Name: "small", Edge: 400}},
+//		picture.DefaultLimits, func(s picture.Size, p picture.Resized) error { ... })
+package picture
+
+import (
+	"io"
+	"time"
+)
+
+// Types of pictures, as media types.
+const (
+	JPEG = "image/jpeg"
+	PNG  = "image/png"
+	GIF  = "image/gif"
+	WebP = "image/webp"
+	HEIC = "image/heic"
+	AVIF = "image/avif"
+)
+
+// Info is what a picture says about itself.
+type Info struct {
+	Type          string // a media type, by the file's bytes
+	Width, Height int    // pixels, upright: after Orientation is applied
+	Orientation   int    // 1 to 8, as in EXIF; 1 when the file does not say
+	Animated      bool   // more than one frame
+
+	Taken     time.Time // zero when the file does not say; in UTC when TakenZone is false, as the camera's clock showed it
+	TakenZone bool      // the file says in which zone it was taken
+	Make      string    // of the camera
+	Model     string
+	Lens      string
+	Exposure  float64 // seconds; 0 when the file does not say, as below
+	FNumber   float64
+	ISO       int
+	Focal     float64 // millimetres
+
+	HasGPS   bool
+	Lat, Lon float64 // degrees, north and east positive
+}
+
+// Limits are what a picture may ask for. A field that is 0 is the default's.
+type Limits struct {
+	MaxPixels int64 // width times height
+	MaxSide   int   // of width and of height
+	MaxFrames int   // of an animation
+	MaxMemory int64 // bytes that Resize may take for pixels and coefficients
+}
+
+// DefaultLimits are those of Probe and Strip.
+var DefaultLimits = Limits{MaxPixels: 200_000_000, MaxSide: 65_500, MaxFrames: 10_000, MaxMemory: 1 << 30}
+
+// Keep says what Strip leaves in a file besides its pixels, orientation and colours.
+type Keep struct {
+	Camera bool // make, model, lens, exposure
+	Date   bool // when it was taken, with its zone
+}
+
+// Size is a size that Resize makes.
+type Size struct {
+	Name    string
+	Edge    int // pixels of the longer side, at most
+	Quality int // of JPEG, 1 to 100; 0 is 82
+}
+
+// Resized is a picture that Resize made: upright, with no metadata but colours.
+type Resized struct {
+	Type          string // JPEG, or PNG where pixels are transparent
+	Width, Height int
+	Bytes         []byte
+	Blur          string // a placeholder until it is loaded: 12 colours, 4 by 3, as 72 hexadecimal digits
+}
+
+// Probe says what a picture is.
+func Probe(r io.ReaderAt, size int64) (Info, error) { return probe(r, size, DefaultLimits) }
