@@ -285,7 +285,7 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if got, err := io.ReadAll(r); err == nil && (string(got) != "content" || !bytes.Equal(raw, good)) {
+		if got, err := io.ReadAll(r); err == nil && string(got) != "content" {
 			t.Errorf("%q opens to %q", raw, got)
 		}
 	})
