@@ -1,0 +1,157 @@
+// Package photos shares photos, spread evenly over machines (questions 5 and 14). The
+// question's design shards photos alphabetically by user name, a letter a server: names
+// are not spread evenly over letters, a letter gets hot, and one more server moves
+// nearly everything.
+//
+// The answer in five lines:
+//
+//   - A shard is a database and a bucket. A person's photos, albums and links lie on one
+//     shard, together, and move together.
+//   - Which one says a placement (a table of slots by hash, with weights) and a directory
+//     of exceptions, for people who are on their way or too large for any hash.
+//   - The shard's own row of a person is the authority, read in the transaction of each
+//     read and write, so that no stale map ever answers.
+//   - A shard joins, leaves or gets another weight while people read and write: a person
+//     is copied, verified, switched in one transaction, and cleaned up.
+//   - Originals have copies in other shards' buckets, each with its rows, so that a lost
+//     shard's photos are served from there and made anew.
+//
+// What holds:
+//
+//   - What Upload acknowledged is there byte for byte, until its owner removes it and
+//     the bin's time is over: beside a move, a crash, the loss of a bucket.
+//   - A photo is its owner's alone; what others may see they see through a link, and
+//     without the place where it was taken, unless the owner said otherwise.
+//   - The same bytes of one owner are one photo, however many times they come at once.
+//   - Nothing of a photo is kept in memory: costs grow with the database's indexes. An
+//     upload holds 4 MiB in memory, pixels are decoded in children with limits.
+//
+// Everything is done for a person:
+//
+//	me := photos.Person{ID: who.ID}
+//	photo, again, err := s.Upload(ctx, me, body, photos.UploadOptions{Name: "IMG_1.jpg", Size: -1})
+//	list, next, err := s.List(ctx, me, photos.Filter{Text: "berlin"})
+//	album, err := s.MakeAlbum(ctx, me, "Holiday", []string{photo.ID})
+//	link, err := s.MakeLink(ctx, me, photos.Target{Album: album.ID}, photos.LinkOptions{Password: "sesame"})
+//	fmt.Println(link.URL) // for people without an account
+package photos
+
+import (
+	"context"
+	"time"
+
+	"plumb/base/errs"
+	"plumb/engines/cas"
+)
+
+// realm is the room's name.
+const realm = "photos"
+
+// System is the room.
+type System struct {
+	n Needs
+	c Config
+}
+
+// New opens the room.
+func New(ctx context.Context, n Needs, c Config) (*System, error) {
+	if err := c.valid(); err != nil {
+		return nil, err
+	}
+	return &System{n: n, c: c}, nil
+}
+
+// Close ends what the room has open.
+func (s *System) Close() error { return nil }
+
+// Person is who asks. The zero Person is a stranger.
+type Person struct {
+	ID       string
+	Operator bool // may see the shards, and change them
+}
+
+// State is how far a photo is.
+type State string
+
+// The states.
+const (
+	Fresh  State = "new"    // its sizes are not made yet
+	Ready  State = "ready"  // they are
+	Broken State = "broken" // they cannot be made: Fault says why; the original is there
+)
+
+// Photo is one photo of a person.
+type Photo struct {
+	ID            string // UUIDv7
+	Owner         string // a person's id
+	Name          string // of the file that came
+	Type          string // a media type, by the file's bytes
+	Hash          cas.Hash
+	Size          int64 // bytes of the original
+	Width, Height int64 // pixels, upright
+	Taken         time.Time
+	TakenKnown    bool // by the camera or its owner; else Taken is the file's time, or when it came
+	Camera, Lens  string
+	Exposure      string // "1/250 s, f/2.8, ISO 100, 35 mm", as far as it is known
+	HasPlace      bool
+	Lat, Lon      float64 // degrees, north and east positive
+	Place         string  // a name, such as "Lisbon, Portugal"
+	Caption       string
+	Favourite     bool
+	KeepLocation  bool   // viewers may see where it was taken
+	Blur          string // a placeholder: 12 colours, 4 by 3, as 72 hexadecimal digits; "" before Ready
+	State         State
+	Fault         string    // why it is Broken
+	Made          time.Time // when it came
+	Binned        time.Time // when it was removed; zero: it was not
+
+	rev   int64
+	sizes [len(Sizes)]made
+}
+
+// made is a size of a photo that was made.
+type made struct {
+	hash cas.Hash // zero: it was not
+	size int64    // bytes
+	kind string   // a media type
+}
+
+// Size is a size that photos are made in, for pages.
+type Size struct {
+	Name string
+	Edge int // pixels of the longer side, at most
+}
+
+// Sizes are the sizes, the smallest first.
+var Sizes = [...]Size{{"small", 400}, {"medium", 1000}, {"large", 2000}}
+
+// Original names the original among the sizes.
+const Original = "original"
+
+// Fit returns the pixels of a size of the photo: never more than the original's.
+func (p Photo) Fit(s Size) (width, height int64) {
+	long := max(p.Width, p.Height)
+	if long <= int64(s.Edge) {
+		return p.Width, p.Height
+	}
+	fit := func(v int64) int64 { return max((v*int64(s.Edge)*2+long)/(2*long), 1) }
+	return fit(p.Width), fit(p.Height)
+}
+
+// Limits of lists and texts.
+const (
+	MaxPhotosAlbum = 10_000 // photos of an album
+	MaxAlbums      = 10_000 // albums of a person
+	MaxChange      = 1_000  // photos that one change of an album, a removal or a selection names
+	MaxTitle       = 200    // bytes
+	MaxCaption     = 2_000  // bytes
+	MaxName        = 255    // bytes of a file's name
+	mostPage       = 1_000  // of any list
+)
+
+// errNone is the one answer for what is not there and for what is somebody else's.
+func errNone(what, id string) error {
+	return errs.New(errs.NotFound, "there is no %s %.64q", what, id)
+}
+
+var errSoon = errs.New(errs.Internal, "not built yet")
