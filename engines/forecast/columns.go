@@ -66,6 +66,20 @@ func newRun(p *Program, ranges []Range, n, months int, seed uint64) *run {
 	return r
 }
 
+// columns counts the columns that newRun makes.
+func (p *Program) columns(ranges []Range, months int) int {
+	n := len(p.kept) + p.sums + 2*len(p.outputs) + p.windows*months
+	for i := range ranges {
+		if !ranges[i].Certain() {
+			n++
+		}
+		if p.model.Inputs[i].Autocorrelation != 0 {
+			n++
+		}
+	}
+	return n
+}
+
 func (r *run) newWorker() *worker {
 	registers := r.p.tempBase() + r.p.temps
 	most := 1

@@ -193,7 +193,7 @@ func (r *run) shapeDraws(i int, z, dst []float64, lo, month int) {
 		for s, v := range z {
 			dst[s] = a + b*v
 		}
-	case fixed, months:
+	case fixed, months, cycle:
 		fill(dst, rg.InMonth(month))
 	default:
 		for s, v := range z {

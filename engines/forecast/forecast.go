@@ -48,8 +48,9 @@ const (
 	MaxSamples  = 1_000_000 // paths
 	MaxInputs   = 500
 	MaxFormulas = 1000
-	maxFormula  = 2000 // bytes of one formula's text
-	maxDepth    = 200  // nested parentheses and calls
+	maxFormula  = 2000      // bytes of one formula's text
+	maxDepth    = 200       // nested parentheses and calls
+	maxNumbers  = 512 << 20 // that a run keeps, of 8 bytes: 4 GiB
 )
 
 // Kind says when an input is drawn.

@@ -71,6 +71,27 @@ func TestAFormulaDoesWhatItSays(t *testing.T) {
 	}
 }
 
+func TestACycleBeginsAgain(t *testing.T) {
+	months := ran(t, one(Input{Name: "x", Default: "cycle(3, 1, 2)"}, "x"), Options{Months: 7, Samples: 2}).Outputs[0].Months
+	for i, want := range []float64{3, 1, 2, 3, 1, 2, 3} {
+		if got := months[i]; got.P5 != want || got.P95 != want {
+			t.Errorf("month %d: %v, want %g", i+1, got, want)
+		}
+	}
+}
+
+func TestAPlanThatMemoryCannotHoldIsRefused(t *testing.T) {
+	windows := one(Input{Name: "x", Default: "1 to 2"}, `recent(x, q("1 month")) + recent(2*x, q("1 month")) + recent(3*x, q("1 month")) + recent(4*x, q("1 month")) + recent(5*x, q("1 month"))`)
+	p := compiled(t, windows)
+	_, err := p.Run(context.Background(), Options{Months: MaxMonths, Samples: MaxSamples})
+	if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "samples") {
+		t.Errorf("%v", err)
+	}
+	if _, err := p.Run(context.Background(), Options{Months: MaxMonths, Samples: 1000}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestGrowthCompoundsAlongThePath(t *testing.T) {
 	m := one(Input{Name: "g", Unit: "%", Default: "10 %", Signed: true}, "prev(y, 100) * (1 + g)")
 	if got := ran(t, m, Options{Months: 3, Samples: 1}).Outputs[0].Months[2].P50; !near(got, 133.1, 1e-12) {

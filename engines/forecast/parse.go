@@ -12,7 +12,7 @@ import (
 
 const (
 	maxRange  = 200_000 // bytes of a range's text
-	maxValues = 10_000  // numbers in samples(...) or months(...)
+	maxValues = 10_000  // numbers in samples(...), months(...) or cycle(...)
 )
 
 // ParseRange reads a number or a range, and its unit when one is written:
@@ -30,6 +30,7 @@ const (
 //	discrete(1: 0.7, 2: 0.3)       value: weight
 //	samples(812, 930, 1411) bytes  measured values, each as likely
 //	months(10k, 20k, 40k) users    by month; the last one stays
+//	cycle(0.8, 1, 1.2)             by month; begins again after the last one
 //
 // k, M, G and T stand for thousand to million million. own are the model's
 // own words for things counted (see ParseUnit). Errors are Invalid.
@@ -124,8 +125,10 @@ func parseCall(name, inner, unit string, own []string) (Range, Unit, error) {
 		r, err = Samples(vs)
 	case "months":
 		r, err = Months(vs)
+	case "cycle":
+		r, err = Cycle(vs)
 	default:
-		err = errs.New(errs.Invalid, "unknown distribution %q; known are normal, lognormal, triangular, uniform, beta, discrete, samples, months", name)
+		err = errs.New(errs.Invalid, "unknown distribution %q; known are normal, lognormal, triangular, uniform, beta, discrete, samples, months, cycle", name)
 	}
 	return r, u, err
 }

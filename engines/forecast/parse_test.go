@@ -21,7 +21,7 @@ func TestRangesAreRead(t *testing.T) {
 		{"triangular(1, 2, 5)", "a plain number", 0.25, 2}, {"triangular(1, 2, 5) USD", "USD", 1 - 1e-12, 5},
 		{"uniform(0, 5 GB)", "GB", 0.4, 2}, {"beta(2, 2)", "a plain number", 0.5, 0.5}, {"beta(1, 1, 10, 20) USD", "USD", 0.3, 13},
 		{"discrete(1: 0.7, 2: 0.3)", "a plain number", 0.6, 1}, {"discrete(1: 0.7, 2: 0.3)", "a plain number", 0.8, 2}, {"discrete(5: 1, 4: 3) USD", "USD", 0.7, 4},
-		{"samples(30, 10, 20) bytes", "bytes", 0.5, 20}, {"months(10k, 20k) users", "users", 0.5, 10000},
+		{"samples(30, 10, 20) bytes", "bytes", 0.5, 20}, {"months(10k, 20k) users", "users", 0.5, 10000}, {"cycle(3, 1)", "a plain number", 0.5, 3},
 		{"1e3 bytes", "bytes", 0.5, 1000}, {"3%", "%", 0.5, 3}, {"2 /month", "/month", 0.5, 2}, {"5k/month", "/month", 0.5, 5000}, {"1_000_000", "a plain number", 0.5, 1e6},
 		{"3 to 3 USD", "USD", 0.9, 3},
 	} {
@@ -59,7 +59,7 @@ func TestAWrittenRangeReadsBackTheSame(t *testing.T) {
 		a, b, c := v.Draw(t, "a"), pos.Draw(t, "b"), pos.Draw(t, "c")
 		var r Range
 		var err error
-		switch rapid.IntRange(0, 8).Draw(t, "shape") {
+		switch rapid.IntRange(0, 9).Draw(t, "shape") {
 		case 0:
 			r = Number(a)
 		case 1:
@@ -78,6 +78,8 @@ func TestAWrittenRangeReadsBackTheSame(t *testing.T) {
 			r, err = Samples([]float64{a, b, c})
 		case 8:
 			r, err = Months([]float64{a, b, c})
+		case 9:
+			r, err = Cycle([]float64{a, b, c})
 		}
 		if err != nil {
 			t.Skip(err) // rounding may make two ends equal
@@ -95,7 +97,7 @@ func TestAWrittenRangeReadsBackTheSame(t *testing.T) {
 }
 
 func TestAScaledRangeIsTheSameInAnotherUnit(t *testing.T) {
-	for _, text := range []string{"5", "5 to 20", "-5 to 20", "normal(5, 2)", "triangular(1, 2, 5)", "uniform(1, 5)", "beta(2, 5, 1, 4)", "discrete(1: 0.7, 2: 0.3)", "samples(1, 2, 9)", "months(3, 4)"} {
+	for _, text := range []string{"5", "5 to 20", "-5 to 20", "normal(5, 2)", "triangular(1, 2, 5)", "uniform(1, 5)", "beta(2, 5, 1, 4)", "discrete(1: 0.7, 2: 0.3)", "samples(1, 2, 9)", "months(3, 4)", "cycle(3, 4)"} {
 		r, _, err := ParseRange(text, nil)
 		if err != nil {
 			t.Fatal(err)

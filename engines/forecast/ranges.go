@@ -23,6 +23,7 @@ const (
 	discrete
 	samples
 	months
+	cycle
 )
 
 var inf = math.Inf(1)
@@ -35,7 +36,7 @@ const z95 = 1.6448536269514722
 type Range struct {
 	shape      shape
 	a, b, c, d float64   // see the constructors
-	values     []float64 // discrete, samples (ascending), months
+	values     []float64 // discrete, samples (ascending), months, cycle
 	weights    []float64 // discrete: cumulative, the last is 1
 	between    bool      // written as "low to high"
 	table      []float64 // beta: quantiles at i/(len-1)
@@ -154,6 +155,15 @@ func Months(values []float64) (Range, error) {
 	return Range{shape: months, values: slices.Clone(values)}, nil
 }
 
+// Cycle is a table by month that begins again after its end: twelve values are
+// a season, of which the first is that of the first month.
+func Cycle(values []float64) (Range, error) {
+	if len(values) == 0 || !finite(values...) {
+		return Range{}, errs.New(errs.Invalid, "cycle needs at least one number")
+	}
+	return Range{shape: cycle, values: slices.Clone(values)}, nil
+}
+
 func finite(vs ...float64) bool {
 	for _, v := range vs {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -164,14 +174,17 @@ func finite(vs ...float64) bool {
 }
 
 // Certain says whether every path draws the same.
-func (r Range) Certain() bool { return r.shape == fixed || r.shape == months }
+func (r Range) Certain() bool { return r.shape == fixed || r.shape == months || r.shape == cycle }
 
 // InMonth returns a certain range's value in a month, counted from 0.
 func (r Range) InMonth(month int) float64 {
-	if r.shape != months {
-		return r.a
+	switch r.shape {
+	case months:
+		return r.values[min(month, len(r.values)-1)]
+	case cycle:
+		return r.values[month%len(r.values)]
 	}
-	return r.values[min(month, len(r.values)-1)]
+	return r.a
 }
 
 // Quantile returns the value below which the share p (0 < p < 1) of draws lie;
@@ -182,7 +195,7 @@ func (r Range) Quantile(p float64) float64 {
 		return math.Exp(r.a + r.b*normalQuantile(p))
 	case normal:
 		return r.a + r.b*normalQuantile(p)
-	case fixed, months:
+	case fixed, months, cycle:
 		return r.InMonth(0)
 	}
 	return r.at(p)
@@ -256,7 +269,7 @@ func (r Range) ends() (low, high float64) {
 		return r.a, r.b
 	case beta:
 		return r.c, r.d
-	case discrete, samples, months:
+	case discrete, samples, months, cycle:
 		return slices.Min(r.values), slices.Max(r.values)
 	}
 	return r.a, r.a
@@ -320,6 +333,8 @@ func (r Range) String() string {
 		return call("samples", r.values...)
 	case months:
 		return call("months", r.values...)
+	case cycle:
+		return call("cycle", r.values...)
 	}
 	return number(r.a)
 }

@@ -53,6 +53,9 @@ func (p *Program) Run(ctx context.Context, o Options) (*Result, error) {
 	for i := range used {
 		ranges[i] = used[i].Range
 	}
+	if a := p.columns(ranges, o.Months); a*o.Samples > maxNumbers {
+		return nil, errs.New(errs.Invalid, "%d samples over %d months are more than memory should hold for this model: at most %d samples, or fewer months", o.Samples, o.Months, maxNumbers/a)
+	}
 	r := newRun(p, ranges, o.Samples, o.Months, o.Seed)
 	out := &Result{
 		System: p.model.Name, Title: p.model.Title, Scenario: o.Scenario, Months: o.Months, Samples: o.Samples, Seed: o.Seed,

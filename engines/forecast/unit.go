@@ -46,6 +46,12 @@ var units = map[string]known{
 	"km": {"m", 1e3, 1}, "m": {"m", 1, 1}, "Wh": {"Wh", 1, 1}, "kWh": {"Wh", 1e3, 1},
 }
 
+// rates are the words for something over a time.
+var rates = map[string]Unit{
+	"W":  {dims: []dim{{"Wh", 1}, {"s", -1}}, num: 1, den: 3600},
+	"kW": {dims: []dim{{"Wh", 1}, {"s", -1}}, num: 1e3, den: 3600},
+}
+
 // counts are things that one counts; a model adds its own with Model.Counts.
 var counts = []string{"request", "row", "user", "file", "event", "message", "connection", "server", "core", "machine", "person", "job"}
 
@@ -70,6 +76,10 @@ func ParseUnit(text string, own []string) (Unit, error) {
 			word = strings.TrimSpace(word)
 			if word == "" && i == 0 && !strings.Contains(part, "*") {
 				continue // "/month", as in "2 /month"
+			}
+			if r, ok := rates[word]; ok {
+				u = combine(u, r, power)
+				continue
 			}
 			k, err := lookUp(word, own)
 			if err != nil {

@@ -31,6 +31,7 @@ func Write(w io.Writer, m forecast.Model) error {
 #   uniform(1, 5) USD          beta(2, 5, 0, 10) USD     discrete(1: 0.7, 2: 0.3)
 #   samples(8, 9, 14) USD      measured values
 #   months(10, 20, 40) USD     month by month; the last one stays
+#   cycle(0.8, 1, 1.2)         month by month; begins again after the last one
 # Instead of "name: range" an input may say more:
 #   name: {value: 5 to 9 USD, kind: variable, autocorrelation: 0.5, from: invoices of 2025, measured: true}
 # kind unknown: we do not know it, but it stays; variable: it differs from month to month.
