@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetArgs(args)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(answerCommand(), proveCommand(), planCommand(), serveCommand(), checkCommand(), versionCommand())
+	root.AddCommand(answerCommand(), proveCommand(), planCommand(), serveCommand(), checkCommand(), versionCommand(), farmCommand())
 	for _, c := range app.Commands() {
 		root.AddCommand(c)
 	}

@@ -1,0 +1,75 @@
+package farm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A child shuts itself in before it asks for work: then it runs nothing but this code,
+// and it may do what a parent that is not the superuser may not do to it.
+
+// limitsEnv is where a child finds its kernelLimits.
+const limitsEnv = "PLUMB_FARM_LIMITS"
+
+// spare is address space beyond Limits.Memory: Go's runtime reserves 64 MiB at a time.
+const spare = 192 << 20
+
+// kernelLimits are what the kernel enforces, even when the parent cannot look.
+type kernelLimits struct {
+	Memory int64 `json:"memory"` // bytes of address space beyond what the process has
+	CPU    int64 `json:"cpu"`    // seconds, of all tasks together
+	Nice   int   `json:"nice"`
+}
+
+func (o Options) kernel() kernelLimits {
+	life := time.Duration(o.Reuse+1) * (o.Limits.CPU + time.Second)
+	return kernelLimits{Memory: o.Limits.Memory + spare, CPU: int64(life/time.Second) + 1, Nice: o.Nice}
+}
+
+// shut sets the limits of this process.
+func shut() error {
+	var k kernelLimits
+	if err := json.Unmarshal([]byte(os.Getenv(limitsEnv)), &k); err != nil {
+		return fmt.Errorf("%s: %w", limitsEnv, err)
+	}
+	// Courtesy to others on the machine, and not everywhere allowed: first of all to go
+	// when memory runs out, last of all to run.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("800"), 0)
+	if k.Nice > 0 {
+		_ = unix.Setpriority(unix.PRIO_PGRP, 0, k.Nice)
+	}
+	has, err := addressSpace()
+	if err != nil {
+		return err
+	}
+	for resource, most := range map[int]uint64{
+		unix.RLIMIT_AS:     uint64(has + k.Memory),
+		unix.RLIMIT_CPU:    uint64(k.CPU),
+		unix.RLIMIT_FSIZE:  0,
+		unix.RLIMIT_CORE:   0,
+		unix.RLIMIT_NOFILE: 32,
+	} {
+		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: most, Max: most}); err != nil {
+			return fmt.Errorf("rlimit %d: %w", resource, err)
+		}
+	}
+	return nil
+}
+
+// addressSpace returns the bytes of address space that this process has.
+func addressSpace() (int64, error) {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, err
+	}
+	var pages int64
+	if _, err := fmt.Sscan(string(text), &pages); err != nil || pages == 0 {
+		return 0, errors.New("/proc/self/statm says nothing")
+	}
+	return pages * int64(os.Getpagesize()), nil
+}
