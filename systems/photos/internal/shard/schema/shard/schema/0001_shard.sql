@@ -1,0 +1,1 @@
+CREATE TABLE photos_state (id BIGINT PRIMARY KEY);

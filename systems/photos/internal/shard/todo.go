@@ -1,0 +1,148 @@
+package shard
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"plumb/base/errs"
+	"plumb/engines/cas"
+	"plumb/engines/jobs"
+	"plumb/engines/sqldb"
+)
+
+var errTodo = errs.New(errs.Internal, "not there yet")
+
+// Set is all shards of a house. It is safe for concurrent use.
+type Set struct{}
+
+// Open opens the shards; the first start makes the shard "first".
+func Open(ctx context.Context, n Needs, c Config) (*Set, error) { return nil, errTodo }
+
+// Close ends what goes on in the background, and closes the shards.
+func (s *Set) Close() {}
+
+func (s *Set) Home(ctx context.Context, owner string) (*Shard, error)               { return nil, errTodo }
+func (s *Set) Read(ctx context.Context, owner string, fn ReadFn) error              { return errTodo }
+func (s *Set) Write(ctx context.Context, owner string, on *Shard, fn WriteFn) error { return errTodo }
+
+// Tally changes what the owner's row counts, in a Write's fn.
+func (s *Set) Tally(ctx context.Context, tx *sqldb.Tx, owner string, photos, bytes int64) error {
+	return errTodo
+}
+
+// Shards returns those that can be used, by number: open, and neither lost nor removed.
+func (s *Set) Shards() []*Shard                  { return nil }
+func (s *Set) Shard(name string) (*Shard, error) { return nil, errTodo }
+func (s *Set) ByNo(no int64) (*Shard, error)     { return nil, errTodo }
+
+func (s *Set) Add(ctx context.Context, n New) (*Shard, Migration, error) {
+	return nil, Migration{}, errTodo
+}
+func (s *Set) Weigh(ctx context.Context, name string, weight float64) (Migration, error) {
+	return Migration{}, errTodo
+}
+func (s *Set) Drain(ctx context.Context, name string) (Migration, error) { return Migration{}, errTodo }
+func (s *Set) Remove(ctx context.Context, name string) error             { return errTodo }
+func (s *Set) MarkLost(ctx context.Context, name string) (Migration, error) {
+	return Migration{}, errTodo
+}
+func (s *Set) Pin(ctx context.Context, owner, shard string) (Migration, error) {
+	return Migration{}, errTodo
+}
+func (s *Set) Unpin(ctx context.Context, owner string) (Migration, error) {
+	return Migration{}, errTodo
+}
+func (s *Set) Migrations(ctx context.Context, cursor string, limit int) ([]Migration, string, error) {
+	return nil, "", errTodo
+}
+func (s *Set) Migration(ctx context.Context, id string) (Migration, error) {
+	return Migration{}, errTodo
+}
+func (s *Set) Pause(ctx context.Context, id string) error  { return errTodo }
+func (s *Set) Resume(ctx context.Context, id string) error { return errTodo }
+
+// Load is what one shard holds and does, over all processes.
+type Load struct {
+	No                    int64
+	Name, Domain          string
+	State                 State
+	Weight                float64
+	Share                 float64 // of everything, by weight
+	Up                    bool    // it answers this process
+	Owners, Photos, Bytes int64   // Bytes as Tally counted them
+	Objects, Stored       int64   // contents, and the bytes that they take
+	Coming, Leaving       int64   // owners who are to move
+	Requests              float64 // a second, over the last minutes, as all rates here
+	In, Out               float64 // bytes a second
+	CPU                   float64 // processor seconds a second
+	P50, P99              time.Duration
+	Free, Size            int64 // bytes of the bucket's disk; 0: not known
+}
+
+// HotOwner is an owner who is asked for much.
+type HotOwner struct {
+	Owner, Shard string
+	Requests     float64 // a second
+	In, Out      float64 // bytes a second
+	CPU          float64 // processor seconds a second
+}
+
+func (s *Set) Board(ctx context.Context) ([]Load, error)   { return nil, errTodo }
+func (s *Set) Hot(ctx context.Context) ([]HotOwner, error) { return nil, errTodo }
+
+// Proposal is moves that would even a load.
+type Proposal struct {
+	ID            string
+	By            string // bytes, requests, bandwidth, cpu
+	Made          time.Time
+	Before, After float64 // the most loaded shard over the mean, by weight
+	Moves         []Move
+	Note          string // what it cannot reach, and why
+}
+
+// Move is one owner of a proposal.
+type Move struct {
+	Owner, From, To string
+	Load            float64 // of what the proposal is by
+	Bytes           int64   // to copy
+}
+
+func (s *Set) Propose(ctx context.Context, by string) (Proposal, error) { return Proposal{}, errTodo }
+func (s *Set) Execute(ctx context.Context, proposal string) (Migration, error) {
+	return Migration{}, errTodo
+}
+
+// Count says what a door did for an owner.
+func (s *Set) Count(owner string, in, out int64, took, cpu time.Duration) {}
+
+// Export calls w with every row of the owner that changed after since, and then all of
+// their links, and returns the number to go on from.
+func (s *Set) Export(ctx context.Context, owner string, since int64, w func(Row) error) (int64, error) {
+	return 0, errTodo
+}
+
+// Import writes rows that Export gave. fetch puts a content that the shard lacks; nil
+// without an error means that it is not to be had, and leaves the column empty.
+func (s *Set) Import(ctx context.Context, owner string, rows []Row, fetch func(ctx context.Context, at *Shard, h cas.Hash) (*cas.Pending, error)) error {
+	return errTodo
+}
+
+func (s *Set) Owners(ctx context.Context, at *Shard, after string, limit int) ([]Owner, error) {
+	return nil, errTodo
+}
+
+func (s *Set) Work() []jobs.Work                  { return nil }
+func (s *Set) Check(ctx context.Context) error    { return errTodo }
+func (s *Set) Collectors() []prometheus.Collector { return nil }
+
+// Live says per shard whether it answers.
+func (s *Set) Live(ctx context.Context) map[string]error { return nil }
+
+// Hint puts the shard's number and a seal over both before a token; Find takes them off
+// again, and returns the shard where the token's link is.
+func (s *Set) Hint(no int64, token string) string { return "" }
+func (s *Set) Find(ctx context.Context, hinted string) (token string, at *Shard, err error) {
+	return "", nil, errTodo
+}
