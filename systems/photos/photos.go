@@ -42,6 +42,7 @@ import (
 
 	"plumb/base/errs"
 	"plumb/engines/cas"
+	"plumb/systems/photos/internal/shard"
 )
 
 // realm is the room's name.
@@ -49,8 +50,9 @@ const realm = "photos"
 
 // System is the room.
 type System struct {
-	n Needs
-	c Config
+	n   Needs
+	c   Config
+	set *shard.Set
 }
 
 // New opens the room.
@@ -105,15 +107,14 @@ type Photo struct {
 	Made          time.Time // when it came
 	Binned        time.Time // when it was removed; zero: it was not
 
-	rev   int64
-	sizes [len(Sizes)]made
-}
-
-// made is a size of a photo that was made.
-type made struct {
-	hash cas.Hash // zero: it was not
-	size int64    // bytes
-	kind string   // a media type
+	rev      int64
+	known    int64                // who says when it was taken
+	stated   int64                // what the file said, or when it came
+	statedBy int64                // known, then
+	sizes    [len(Sizes)]cas.Hash // zero: not made
+	sized    string               // a media type
+	copies   string               // shards with copies of the original
+	owed     int64                // copies to be made
 }
 
 // Size is a size that photos are made in, for pages.
@@ -144,7 +145,7 @@ const (
 	MaxAlbums      = 10_000 // albums of a person
 	MaxChange      = 1_000  // photos that one change of an album, a removal or a selection names
 	MaxTitle       = 200    // bytes
-	MaxCaption     = 2_000  // bytes
+	MaxCaption     = 1_000  // bytes
 	MaxName        = 255    // bytes of a file's name
 	mostPage       = 1_000  // of any list
 )
