@@ -67,24 +67,31 @@ func (p *Pool) start(ctx context.Context, s *spool) (*child, error) {
 	return c, nil
 }
 
-// launch starts the process, shut in as well as the system allows.
+// How far a child is kept apart, from what is wanted to what any system allows.
+const (
+	apart   = iota // namespaces of its own, and a user who owns nothing where the parent may choose
+	another        // only such a user
+	beside         // neither
+)
+
+// launch starts the process, kept apart as far as the system allows.
 func (p *Pool) launch(s *spool) (*child, error) {
 	for {
 		p.mu.Lock()
-		plain := p.plain || p.o.Bare
+		level := p.level
 		p.mu.Unlock()
-		c, err := launch(p.o, s, !plain)
-		if err == nil || plain || !refused(err) {
+		c, err := launch(p.o, s, level)
+		if err == nil || level == beside || !refused(err) {
 			return c, err
 		}
 		p.mu.Lock()
-		p.plain = true
+		p.level = max(p.level, level+1)
 		p.mu.Unlock()
-		p.o.Log.Warn("farm: the system allows no namespaces, children have the limits and what they shut themselves", "err", err)
+		p.o.Log.Warn("farm: the system does not let children be kept apart as they should be", "err", err)
 	}
 }
 
-// refused says whether err is how a system answers that does not allow namespaces.
+// refused says whether err is how a system answers that allows no namespaces, or no other user.
 func refused(err error) bool {
 	for _, e := range []syscall.Errno{unix.EPERM, unix.EACCES, unix.EINVAL, unix.ENOSPC, unix.ENOSYS, unix.EUSERS} {
 		if errors.Is(err, e) {
@@ -94,7 +101,7 @@ func refused(err error) bool {
 	return false
 }
 
-func launch(o Options, s *spool, spaces bool) (c *child, err error) {
+func launch(o Options, s *spool, level int) (c *child, err error) {
 	var pipes [6]*os.File
 	defer func() {
 		for i, f := range pipes {
@@ -125,10 +132,7 @@ func launch(o Options, s *spool, spaces bool) (c *child, err error) {
 	}
 	cmd.Stderr = pipes[5]
 	cmd.ExtraFiles = []*os.File{pipes[1], pipes[3], s.child} // 3, 4 and 5
-	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	if spaces {
-		isolate(cmd.SysProcAttr)
-	}
+	cmd.SysProcAttr = keepApart(level, os.Geteuid(), os.Getegid())
 	proc, err := leash.Start(cmd)
 	if err != nil {
 		return nil, err
@@ -139,17 +143,33 @@ func launch(o Options, s *spool, spaces bool) (c *child, err error) {
 	return c, nil
 }
 
-// isolate asks for no network, no sight of other processes and, where the parent may do
-// so, for a user who owns nothing.
-func isolate(a *syscall.SysProcAttr) {
-	a.Cloneflags = unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWIPC
-	if os.Geteuid() == 0 {
+// keepApart asks for no network, no sight of other processes and, where the parent may
+// choose, a user who owns nothing.
+func keepApart(level, uid, gid int) *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{}
+	if uid == 0 && level < beside {
 		a.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-		return
 	}
-	a.Cloneflags |= unix.CLONE_NEWUSER
-	a.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
-	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
+	if level == apart {
+		a.Cloneflags = unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWIPC
+		if uid != 0 {
+			a.Cloneflags |= unix.CLONE_NEWUSER
+			a.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
+			a.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
+		}
+	}
+	return a
+}
+
+// isolation names what keepApart could do.
+func isolation(level, uid int) (list []string) {
+	if level == apart {
+		list = append(list, "no network and no other processes (namespaces)")
+	}
+	if uid == 0 && level < beside {
+		list = append(list, "a user who owns nothing")
+	}
+	return list
 }
 
 // await reads the child's hello.

@@ -68,9 +68,11 @@ type Options struct {
 	Idle    time.Duration // after which a child that has nothing to do is ended: 30 s when 0
 	Nice    int           // 0 to 19: how much the children let others go first
 	Dir     string        // for inputs: os.TempDir() when ""
-	Bare    bool          // no isolation but the limits, to compare
 	Clock   clock.Clock   // for Idle; limits are measured by the machine's own
 	Log     *slog.Logger
+
+	bare  bool          // no isolation but the limits, to compare
+	begin time.Duration // a child that takes longer to take up a task is no good: 5 s
 }
 
 // Task is one piece of work.
@@ -120,7 +122,7 @@ type Pool struct {
 	closed bool
 	idle   []*child // the one used last is the last
 	stats  Stats
-	plain  bool // the system does not allow namespaces
+	level  int  // how far children are kept apart: what the system was found to allow
 	told   bool // of the isolation
 }
 
@@ -131,6 +133,7 @@ func New(o Options) (*Pool, error) {
 	o.Queue = cmp.Or(o.Queue, 1000)
 	o.Reuse = cmp.Or(o.Reuse, 100)
 	o.Idle = cmp.Or(o.Idle, 30*time.Second)
+	o.begin = cmp.Or(o.begin, 5*time.Second)
 	o.Dir = cmp.Or(o.Dir, os.TempDir())
 	l := &o.Limits
 	l.Memory = cmp.Or(l.Memory, 1<<30)
@@ -155,6 +158,9 @@ func New(o Options) (*Pool, error) {
 		return nil, errs.New(errs.Invalid, "a farm's nice must be 0 to 19, not %d", o.Nice)
 	}
 	p := &Pool{o: o, slots: semaphore.NewWeighted(int64(o.Size))}
+	if o.bare {
+		p.level = beside
+	}
 	p.life, p.end = context.WithCancelCause(context.Background())
 	p.busy.Go(p.sweep)
 	return p, nil

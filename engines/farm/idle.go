@@ -1,6 +1,7 @@
 package farm
 
 import (
+	"os"
 	"slices"
 	"time"
 )
@@ -76,10 +77,7 @@ func (p *Pool) tell(h hello) {
 		return
 	}
 	p.told = true
-	list := h.Isolation
-	if !p.plain && !p.o.Bare {
-		list = append([]string{"namespaces"}, list...)
-	}
+	list := slices.Concat(isolation(p.level, os.Geteuid()), h.Isolation)
 	p.stats.Isolation = list
 	p.o.Log.Info("farm: children are shut in", "by", list)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"plumb/base/errs"
@@ -93,8 +94,8 @@ type run struct {
 
 	start time.Time
 	cpu   time.Duration // of the child before
-	begun bool
-	out   int64 // bytes of outputs so far
+	begun atomic.Bool   // the child has taken up the task
+	out   int64         // bytes of outputs so far
 	files int
 
 	mu      sync.Mutex
@@ -123,6 +124,9 @@ func (r *run) run(ctx context.Context, head task) (u Usage, good, retire bool, e
 	}()
 	res, err := r.exchange(head)
 	blame := r.settle()
+	if err == nil && blame == nil && r.c.in.Buffered() > 0 {
+		err = fmt.Errorf("%w: more than a result", errFrame)
+	}
 	if err == nil && blame == nil {
 		return r.usage(), true, res.Retire, res.err()
 	}
@@ -141,6 +145,11 @@ func (r *run) stop(why error) {
 		return
 	}
 	r.blame = why
+	r.kill()
+}
+
+// kill ends the child and whatever waits for it.
+func (r *run) kill() {
 	r.c.proc.Kill()
 	// Should somebody else hold the pipes' other ends, they end here.
 	past := time.Unix(1, 0)
@@ -176,6 +185,10 @@ func (r *run) watch(ctx context.Context, stopped <-chan struct{}) {
 		rss, _, err := r.c.memory()
 		if err != nil {
 			continue // it is dead, which the exchange notices
+		}
+		if !r.begun.Load() && time.Since(r.start) > r.pool.o.begin {
+			r.kill() // for no fault of this task's
+			continue
 		}
 		r.mu.Lock()
 		r.peak = max(r.peak, rss)
@@ -235,7 +248,7 @@ func (r *run) verdict(u Usage, err, blame error) error {
 		return blame
 	case errors.As(err, &own):
 		return own.error
-	case !r.begun && !errors.Is(err, errFrame):
+	case !r.begun.Load() && !errors.Is(err, errFrame):
 		return errUnbegun
 	case u.CPU > r.pool.o.Limits.CPU:
 		r.pool.count(&r.pool.stats.Over)
@@ -278,11 +291,11 @@ func (r *run) exchange(head task) (result, error) {
 			return result{}, err
 		}
 		switch {
-		case kind == frameBegin && !r.begun:
-			r.begun = true
-		case kind == frameResult && r.begun:
+		case kind == frameBegin && !r.begun.Load():
+			r.begun.Store(true)
+		case kind == frameResult && r.begun.Load():
 			return parseResult(payload)
-		case kind == frameOpen && r.begun:
+		case kind == frameOpen && r.begun.Load():
 			if res, err := r.take(string(payload)); err != nil {
 				return result{}, err
 			} else if res != nil {

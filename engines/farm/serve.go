@@ -36,11 +36,12 @@ func Serve(ctx context.Context, works map[string]Work) error {
 		}
 	}
 	in, out, input := os.NewFile(3, "tasks"), os.NewFile(4, "answers"), os.NewFile(5, "input")
-	if err := shut(); err != nil {
+	isolation, err := shut()
+	if err != nil {
 		return fmt.Errorf("limit this process: %w", err)
 	}
 	s := server{works: works, in: bufio.NewReader(in), out: bufio.NewWriterSize(out, maxData), input: input}
-	return s.serve(ctx, hello{Version: version})
+	return s.serve(ctx, hello{Version: version, Isolation: isolation})
 }
 
 // server is a child's side of the talk.

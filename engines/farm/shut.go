@@ -24,18 +24,19 @@ type kernelLimits struct {
 	Memory int64 `json:"memory"` // bytes of address space beyond what the process has
 	CPU    int64 `json:"cpu"`    // seconds, of all tasks together
 	Nice   int   `json:"nice"`
+	Bare   bool  `json:"bare"` // nothing but these limits
 }
 
 func (o Options) kernel() kernelLimits {
 	life := time.Duration(o.Reuse+1) * (o.Limits.CPU + time.Second)
-	return kernelLimits{Memory: o.Limits.Memory + spare, CPU: int64(life/time.Second) + 1, Nice: o.Nice}
+	return kernelLimits{Memory: o.Limits.Memory + spare, CPU: int64(life/time.Second) + 1, Nice: o.Nice, Bare: o.bare}
 }
 
-// shut sets the limits of this process.
-func shut() error {
+// shut sets the limits of this process and returns what else shuts it in.
+func shut() ([]string, error) {
 	var k kernelLimits
 	if err := json.Unmarshal([]byte(os.Getenv(limitsEnv)), &k); err != nil {
-		return fmt.Errorf("%s: %w", limitsEnv, err)
+		return nil, fmt.Errorf("%s: %w", limitsEnv, err)
 	}
 	// Courtesy to others on the machine, and not everywhere allowed: first of all to go
 	// when memory runs out, last of all to run.
@@ -45,7 +46,7 @@ func shut() error {
 	}
 	has, err := addressSpace()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for resource, most := range map[int]uint64{
 		unix.RLIMIT_AS:     uint64(has + k.Memory),
@@ -55,10 +56,13 @@ func shut() error {
 		unix.RLIMIT_NOFILE: 32,
 	} {
 		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: most, Max: most}); err != nil {
-			return fmt.Errorf("rlimit %d: %w", resource, err)
+			return nil, fmt.Errorf("rlimit %d: %w", resource, err)
 		}
 	}
-	return nil
+	if k.Bare {
+		return nil, nil
+	}
+	return harden(), nil
 }
 
 // addressSpace returns the bytes of address space that this process has.
