@@ -21,30 +21,23 @@ func newMaglev(s *Snapshot) *maglev {
 	for i := range free {
 		free[i] = true
 	}
-	at, skip, credit := make([]int, len(s.nodes)), make([]int, len(s.nodes)), make([]float64, len(s.nodes))
-	most := 0.0
-	for i, n := range s.nodes {
-		at[i] = int(s.scores.name[i] % uint64(size))
-		skip[i] = int(fmix(s.scores.name[i]+golden)%uint64(size-1)) + 1
-		most = max(most, n.Weight)
+	at, skip := make([]int, len(s.nodes)), make([]int, len(s.nodes))
+	for i, h := range s.scores.name {
+		at[i] = int(h % uint64(size))
+		skip[i] = int(fmix(h+golden)%uint64(size-1)) + 1
 	}
-	for filled := 0; ; {
-		for _, i := range s.order {
-			if credit[i] += s.nodes[i].Weight / most; credit[i] < 1 {
-				continue
-			}
-			credit[i]--
-			for !free[at[i]] {
-				if at[i] += skip[i]; at[i] >= size {
-					at[i] -= size
-				}
-			}
-			m.node[at[i]], free[at[i]] = uint16(i), false
-			if filled++; filled == size {
-				return m
+	turns := newQueue(s)
+	turns.sort()
+	for range size {
+		i := turns.next()
+		for !free[at[i]] {
+			if at[i] += skip[i]; at[i] >= size {
+				at[i] -= size
 			}
 		}
+		m.node[at[i]], free[at[i]] = uint16(i), false
 	}
+	return m
 }
 
 // primeFrom returns the least prime that is at least n, which is odd or above 2.

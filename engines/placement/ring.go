@@ -17,14 +17,17 @@ type ring struct {
 	unit  float64 // points for weight 1, which stays when nodes come and go
 }
 
-// pointsANode is the mean, as ketama has it; mostPoints bounds all nodes' together.
-const pointsANode, mostPoints = 160, 8 << 20
+// pointsANode is the mean at first, as ketama has it.
+const pointsANode = 160
+
+// mostPoints bounds the points of n nodes, when weights have grown.
+func mostPoints(n int) float64 { return 4 * pointsANode * float64(n) }
 
 func newRing(s *Snapshot, unit float64) *ring {
 	if unit == 0 {
 		unit = pointsANode * float64(len(s.nodes)) / s.total
 	}
-	for unit*s.total > mostPoints { // weights grew out of all proportion
+	for unit*s.total > mostPoints(len(s.nodes)) { // weights grew out of all proportion
 		unit /= 2
 	}
 	type point struct {
