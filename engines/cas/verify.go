@@ -3,6 +3,7 @@ package cas
 import (
 	"bytes"
 	"context"
+	"fmt"
 
 	"plumb/base/errs"
 )
@@ -68,4 +69,63 @@ func (s *Store) compareKnown(ctx context.Context, p *pack) error {
 		}
 	}
 	return nil
+}
+
+// Verify reads one content to its end. Chunks of it that are damaged, or whose object is
+// gone, go into quarantine, where the same content, put and taken once more, heals them:
+// it is Scrub for one. Errors: NotFound for the content; Internal when it is damaged;
+// what kept it from being read.
+func (s *Store) Verify(ctx context.Context, h Hash) error {
+	r, err := s.Open(ctx, h)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	src := newSource(s)
+	defer src.end()
+	bad, there := 0, "" // a pack whose object was seen
+	for off := int64(0); off < r.size; {
+		p, err := r.part(off)
+		if err != nil {
+			return err
+		}
+		off = p.end
+		fault := s.verifyAt(ctx, src, p, &there)
+		for tries := 0; fault != nil && tries < 3; tries++ { // what the reader knew may be old
+			now, err := s.lookup(ctx, p.chunk)
+			if err != nil {
+				return err
+			}
+			if now.pack == p.pack && now.off == p.off {
+				break
+			}
+			p, fault = now, s.verifyAt(ctx, src, now, &there)
+		}
+		if fault == nil {
+			continue
+		}
+		if !isDamage(fault) && !errs.Is(fault, errs.NotFound) {
+			return fmt.Errorf("verify content %s: %w", h, fault)
+		}
+		if err := s.mark(ctx, p, 1); err != nil {
+			return err
+		}
+		bad++
+	}
+	if bad > 0 {
+		return errs.New(errs.Internal, "content %s is damaged: %d of its chunks are lost", h, bad)
+	}
+	return nil
+}
+
+// verifyAt reads a chunk where it lies. Its object must be in the bucket still: an open
+// file outlives its name.
+func (s *Store) verifyAt(ctx context.Context, src *source, p place, there *string) error {
+	if !p.loose && *there != p.pack {
+		if _, err := s.n.Bucket.Stat(ctx, packKey(p.pack)); err != nil {
+			return err
+		}
+		*there = p.pack
+	}
+	return src.verify(ctx, p)
 }
