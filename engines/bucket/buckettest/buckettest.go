@@ -290,9 +290,17 @@ func failingBodies(t *testing.T, b bucket.Bucket) {
 	}
 }
 
+// maxKey is how many bytes a key may have: fewer in a part of a bucket.
+func maxKey(b bucket.Bucket) int {
+	if part, ok := b.(interface{ MaxKey() int }); ok {
+		return part.MaxKey()
+	}
+	return bucket.MaxKey
+}
+
 func keys(t *testing.T, b bucket.Bucket) {
 	long := strings.Repeat("s", bucket.MaxSegment)
-	longest := strings.Repeat("l"+long[1:]+"/", 4)[:bucket.MaxKey-1]
+	longest := strings.Repeat("l"+long[1:]+"/", 4)[:maxKey(b)-1]
 	good := []string{"0", "a.b", "a..b", "a-b_c", "-", long, longest, "x/" + strings.Repeat("y/", 40) + "z"}
 	for _, key := range good {
 		put(t, b, key, key)
@@ -313,6 +321,7 @@ func keys(t *testing.T, b bucket.Bucket) {
 		wantKind(t, fmt.Sprintf("stat %.20q", key), err, errs.Invalid)
 		wantKind(t, fmt.Sprintf("delete %.20q", key), b.Delete(t.Context(), key), errs.Invalid)
 	}
+	wantKind(t, "put of a key that is too long", b.Put(t.Context(), longest+"xx", strings.NewReader(""), 0, bucket.PutOptions{}), errs.Invalid)
 	_, err := b.List(t.Context(), "A", "", 1)
 	wantKind(t, "a prefix in upper case", err, errs.Invalid)
 	_, err = b.List(t.Context(), "", "\x00", 1)
