@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) > 1 && os.Args[1] == "parent" {
+		os.Exit(parent())
+	}
 	os.Exit(m.Run())
 }
 

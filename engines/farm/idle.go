@@ -42,7 +42,7 @@ func (p *Pool) put(c *child) {
 // fat says whether a child kept so much memory that the next task would be blamed for it.
 func (c *child) fat(l Limits) bool {
 	rss, _, err := c.memory()
-	return err != nil || rss > c.rss+min(l.Memory, spare/2)
+	return err != nil || rss > c.rss+shadow*min(l.Memory, spare/2)
 }
 
 // sweep ends children that had nothing to do for a while.

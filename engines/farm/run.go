@@ -195,7 +195,7 @@ func (r *run) watch(ctx context.Context, stopped <-chan struct{}) {
 		r.mu.Unlock()
 		cpu, err := r.c.cpu()
 		switch {
-		case rss > r.c.rss+l.Memory+spare/2:
+		case rss > r.c.rss+shadow*l.Memory+spare/2:
 			r.stop(r.overMemory())
 		case err == nil && cpu-r.cpu > l.CPU:
 			r.stop(r.overCPU())
@@ -248,7 +248,7 @@ func (r *run) verdict(u Usage, err, blame error) error {
 		return blame
 	case errors.As(err, &own):
 		return own.error
-	case !r.begun.Load() && !errors.Is(err, errFrame):
+	case !r.begun.Load(): // what it sent before is its predecessor's fault
 		return errUnbegun
 	case u.CPU > r.pool.o.Limits.CPU:
 		r.pool.count(&r.pool.stats.Over)
@@ -269,7 +269,8 @@ func (r *run) verdict(u Usage, err, blame error) error {
 
 // outOfMemory knows how Go's runtime takes leave when the system gives no more memory.
 func outOfMemory(said string) bool {
-	for _, s := range []string{"out of memory", "cannot allocate memory", "failed to create new OS thread"} {
+	for _, s := range []string{"out of memory", "cannot allocate memory", "failed to create new OS thread",
+		"ThreadSanitizer failed to allocate", "too many address space collisions"} {
 		if strings.Contains(said, s) {
 			return true
 		}

@@ -29,7 +29,7 @@ type kernelLimits struct {
 
 func (o Options) kernel() kernelLimits {
 	life := time.Duration(o.Reuse+1) * (o.Limits.CPU + time.Second)
-	return kernelLimits{Memory: o.Limits.Memory + spare, CPU: int64(life/time.Second) + 1, Nice: o.Nice, Bare: o.bare}
+	return kernelLimits{Memory: shadow*o.Limits.Memory + spare, CPU: int64(life/time.Second) + 1, Nice: o.Nice, Bare: o.bare}
 }
 
 // shut sets the limits of this process and returns what else shuts it in.

@@ -130,7 +130,7 @@ func takeMemory(text string, _ outFunc) error {
 // rawFrames writes what a child that was taken over might write: words of a kind and a
 // payload, or "head N" for a frame that says it is so long.
 func rawFrames(text string, _ outFunc) error {
-	out := os.NewFile(4, "answers")
+	var out bytes.Buffer
 	for _, line := range strings.Split(text, "\n") {
 		var n uint32
 		if _, err := fmt.Sscanf(line, "head %d", &n); err == nil {
@@ -141,7 +141,10 @@ func rawFrames(text string, _ outFunc) error {
 			out.Write(bytes.Repeat([]byte{0xFF, 0x00, 0x13}, 100_000))
 			continue
 		}
-		writeFrame(out, line[0], []byte(line[1:]))
+		writeFrame(&out, line[0], []byte(line[1:]))
+	}
+	if _, err := os.NewFile(4, "answers").Write(out.Bytes()); err != nil { // at once
+		return err
 	}
 	time.Sleep(time.Hour)
 	return nil
