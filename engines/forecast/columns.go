@@ -25,6 +25,8 @@ type run struct {
 	windows [][][]float64 // running sums by month
 	now     [][]float64   // this month's value of each output
 	totals  [][]float64   // each output over all months so far
+	steady  [][]float64   // formula -> its values where no month changes them, else nil
+	later   []instruction // what months after the first have to do
 }
 
 // worker is what one goroutine needs; registers are columns of one block.
@@ -55,6 +57,13 @@ func newRun(p *Program, ranges []Range, n, months int, seed uint64) *run {
 	for i := range r.windows {
 		r.windows[i] = columns(months)
 	}
+	same, later := p.steady(ranges)
+	r.steady, r.later = make([][]float64, len(same)), later
+	for i, yes := range same {
+		if yes {
+			r.steady[i] = make([]float64, n)
+		}
+	}
 	for i := range ranges {
 		if !ranges[i].Certain() {
 			r.inputs[i] = make([]float64, n)
@@ -69,6 +78,12 @@ func newRun(p *Program, ranges []Range, n, months int, seed uint64) *run {
 // columns counts the columns that newRun makes.
 func (p *Program) columns(ranges []Range, months int) int {
 	n := len(p.kept) + p.sums + 2*len(p.outputs) + p.windows*months
+	same, _ := p.steady(ranges)
+	for _, yes := range same {
+		if yes {
+			n++
+		}
+	}
 	for i := range ranges {
 		if !ranges[i].Certain() {
 			n++
@@ -184,7 +199,16 @@ func (r *run) block(w *worker, block, month int) {
 	for i, c := range r.p.constants {
 		fill(w.reg[r.p.constantBase()+i], c)
 	}
-	r.exec(w, month)
+	for i, column := range r.steady {
+		if column != nil {
+			w.reg[r.p.formulaRegister(i)] = column[w.lo : w.lo+w.n]
+		}
+	}
+	if month == 0 {
+		r.exec(w, month, r.p.code)
+	} else {
+		r.exec(w, month, r.later)
+	}
 	for slot, reg := range r.p.kept {
 		copy(r.kept[slot][w.lo:], w.reg[reg])
 	}

@@ -6,11 +6,11 @@ import "math"
 // what a seed means: changing it changes the draws.
 const blockSize = 1024
 
-// exec runs the program on one block. w.reg holds the inputs; every operation
-// is a loop over columns.
-func (r *run) exec(w *worker, month int) {
-	for i := range r.p.code {
-		in := &r.p.code[i]
+// exec runs code on one block. w.reg holds the inputs; every operation is a loop
+// over columns.
+func (r *run) exec(w *worker, month int, code []instruction) {
+	for i := range code {
+		in := &code[i]
 		dst := w.reg[in.dst]
 		a, b := w.reg[in.a][:len(dst)], w.reg[in.b][:len(dst)]
 		switch in.op {

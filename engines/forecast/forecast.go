@@ -149,6 +149,7 @@ type Model struct {
 	Name         string // the system's name
 	Title        string
 	Main         string // the output whose drivers are reported
+	Reserve      string // the input that adds spare room by rule of thumb; "" when there is none
 	Counts       []string
 	Inputs       []Input
 	Formulas     []Formula
