@@ -219,14 +219,15 @@ func (l *Links) Open(ctx context.Context, realm, token, password, remote string)
 
 // Use counts one use, exactly. Errors: NotFound when the link is over.
 func (l *Links) Use(ctx context.Context, id string) error {
-	now := l.n.Clock.Now().UnixMicro()
-	err := l.n.DB.Batch(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		n, err := tx.Exec(ctx, useSQL, id, now)
-		if err == nil && n == 0 {
-			err = errOver()
-		}
-		return err
-	})
+	return l.n.DB.Batch(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return l.UseIn(ctx, tx, id) })
+}
+
+// UseIn is Use in the caller's transaction.
+func (l *Links) UseIn(ctx context.Context, tx *sqldb.Tx, id string) error {
+	n, err := tx.Exec(ctx, useSQL, id, l.n.Clock.Now().UnixMicro())
+	if err == nil && n == 0 {
+		err = errOver()
+	}
 	if err != nil {
 		return fmt.Errorf("use link %s: %w", id, err)
 	}
@@ -236,14 +237,15 @@ func (l *Links) Use(ctx context.Context, id string) error {
 // Revoke ends an owner's link, at once. Ending it again is no error. owner "" stands
 // for an operator, who may end anybody's. Errors: NotFound.
 func (l *Links) Revoke(ctx context.Context, realm, owner, id string) error {
-	now := l.n.Clock.Now().UnixMicro()
-	err := l.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		n, err := tx.Exec(ctx, revokeSQL, id, realm, owner, now)
-		if err == nil && n == 0 {
-			err = errs.New(errs.NotFound, "there is no link %s", id)
-		}
-		return err
-	})
+	return l.n.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error { return l.RevokeIn(ctx, tx, realm, owner, id) })
+}
+
+// RevokeIn is Revoke in the caller's transaction.
+func (l *Links) RevokeIn(ctx context.Context, tx *sqldb.Tx, realm, owner, id string) error {
+	n, err := tx.Exec(ctx, revokeSQL, id, realm, owner, l.n.Clock.Now().UnixMicro())
+	if err == nil && n == 0 {
+		err = errs.New(errs.NotFound, "there is no link %s", id)
+	}
 	if err != nil {
 		return fmt.Errorf("revoke link %s: %w", id, err)
 	}
