@@ -240,6 +240,7 @@ type planView struct {
 	Result      *forecast.Result
 	Output      *forecast.Output
 	Contingency string
+	Held        string // spare room by rule of thumb, which is in the figures
 	Fan         template.HTML
 	Stacks      []picture
 	Tornado     template.HTML
@@ -319,8 +320,11 @@ func planPage(r *http.Request, f face.Face, p *forecast.Program) planView {
 // fill draws the result.
 func (v *planView) fill(res *forecast.Result) {
 	v.Result, v.Output = res, res.Output(v.Show)
-	if t := v.Output.Total; t.P50 > 0 {
-		v.Contingency = units.Short(100*(t.P90/t.P50-1)) + "%"
+	if share, ok := res.Contingency(v.Show); ok {
+		v.Contingency = units.Short(100*share) + "%"
+	}
+	if u, ok := res.Held(); ok {
+		v.Held = u.Text()
 	}
 	v.Fan = report.Fan(res, v.Show).SVG()
 	for _, s := range res.Stacks {

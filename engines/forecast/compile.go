@@ -299,6 +299,9 @@ func (p *Program) checkNames() error {
 	if !shown(p.model.Main) {
 		return errs.New(errs.Invalid, "main output %q is no formula that is shown", p.model.Main)
 	}
+	if r := p.model.Reserve; r != "" && p.model.input(r) < 0 {
+		return errs.New(errs.Invalid, "reserve %q is no input", r)
+	}
 	for _, s := range p.model.Stacks {
 		for _, name := range append([]string{s.Of}, s.Parts...) {
 			if !shown(name) {

@@ -36,6 +36,7 @@ type Result struct {
 	Months, Samples         int
 	Seed                    uint64
 	Main                    string
+	Reserve                 string // the model's
 	Inputs                  []UsedInput
 	Outputs                 []Output
 	Drivers                 []Driver // of Main, of each stacked output, and of those asked for; the strongest first
@@ -51,6 +52,28 @@ func (r *Result) DriversOf(output string) []Driver {
 		}
 	}
 	return out
+}
+
+// Held returns the input that adds spare room by rule of thumb, if it adds any.
+// What it adds is within every figure, so that the plan to hold to is P50.
+func (r *Result) Held() (UsedInput, bool) {
+	for _, u := range r.Inputs {
+		if u.Name == r.Reserve && u.P95 > 0 {
+			return u, true
+		}
+	}
+	return UsedInput{}, false
+}
+
+// Contingency returns how far an output's total lies above its P50 at P90, as a share:
+// what to add to be safe nine times in ten. ok is false where room is held by rule of
+// thumb already (one or the other, never both), and where P50 is not above 0.
+func (r *Result) Contingency(output string) (share float64, ok bool) {
+	o := r.Output(output)
+	if _, held := r.Held(); held || o == nil || o.Total.P50 <= 0 {
+		return 0, false
+	}
+	return o.Total.P90/o.Total.P50 - 1, true
 }
 
 // Output returns the named output, nil when there is none.

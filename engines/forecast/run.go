@@ -59,7 +59,7 @@ func (p *Program) Run(ctx context.Context, o Options) (*Result, error) {
 	r := newRun(p, ranges, o.Samples, o.Months, o.Seed)
 	out := &Result{
 		System: p.model.Name, Title: p.model.Title, Scenario: o.Scenario, Months: o.Months, Samples: o.Samples, Seed: o.Seed,
-		Main: p.model.Main, Inputs: used, Outputs: p.blankOutputs(o), Stacks: p.model.Stacks,
+		Main: p.model.Main, Reserve: p.model.Reserve, Inputs: used, Outputs: p.blankOutputs(o), Stacks: p.model.Stacks,
 	}
 	if err := r.evaluate(ctx, out.Outputs); err != nil {
 		return nil, err

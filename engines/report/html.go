@@ -24,6 +24,7 @@ type page struct {
 	Counted      string
 	Main         *forecast.Output
 	Contingency  string // how far P90 of the main total lies above P50, in percent; "" when that has no sense
+	Held         string // the room that is within all figures by rule of thumb; "" for none
 	Fan, Tornado figure
 	Stacks       []figure
 	Others       []figure // fans of the outputs that no picture above shows
@@ -67,8 +68,11 @@ func newPage(r *forecast.Result) page {
 	}
 	fan, tornado := Fan(r, r.Main), Tornado(r, r.Main)
 	p.Fan, p.Tornado = figure{fan.Title, fan.SVG()}, figure{tornado.Title, tornado.SVG()}
-	if t := p.Main.Total; t.P50 > 0 {
-		p.Contingency = strconv.Itoa(int(100*(t.P90/t.P50-1) + 0.5))
+	if share, ok := r.Contingency(r.Main); ok {
+		p.Contingency = strconv.Itoa(int(100*share + 0.5))
+	}
+	if u, ok := r.Held(); ok {
+		p.Held = u.Text()
 	}
 	shown := map[string]bool{r.Main: true}
 	for _, s := range r.Stacks {

@@ -265,3 +265,37 @@ func TestInitIsAFileThatRuns(t *testing.T) {
 		t.Error("the file at its defaults gives another plan")
 	}
 }
+
+// TestRoomByRuleOfThumbAndTheBandAreNeverBothOffered: who holds spare room already
+// must not be told to add the way from P50 to P90 to it.
+func TestRoomByRuleOfThumbAndTheBandAreNeverBothOffered(t *testing.T) {
+	m := model()
+	m.Reserve = "spare"
+	m.Inputs = append(m.Inputs, forecast.Input{Name: "spare", Title: "Spare", Unit: "%", Default: "0 %", From: "a rule", Group: "Money"})
+	m.Formulas[0].Is = "(goods + rooms) * (1 + spare)"
+	both := func(set ...string) string {
+		r, err := Evaluate(context.Background(), m, Options{Samples: 500, Set: set})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := errors.Join(Text(&b, r), HTML(&b, r)); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	band, thumb := []string{"above the middle", "nine times in ten"}, []string{"25 %</b>is within", "with 25 % of spare room"}
+	without, with := both(), both("spare=25")
+	for i := range band {
+		if !strings.Contains(without, band[i]) || strings.Contains(without, thumb[i]) {
+			t.Errorf("without room: %q or %q", band[i], thumb[i])
+		}
+		if strings.Contains(with, band[i]) || !strings.Contains(with, thumb[i]) {
+			t.Errorf("with room: %q or %q", band[i], thumb[i])
+		}
+	}
+	m.Reserve = "nothing"
+	if _, err := forecast.Compile(m); err == nil || !strings.Contains(err.Error(), "nothing") {
+		t.Errorf("a reserve that is no input: %v", err)
+	}
+}

@@ -102,9 +102,12 @@ func textFan(b *bufio.Writer, r *forecast.Result) {
 		fmt.Fprintf(b, "month %3d %s %s\n", i+1, string(line), units.Short(m.P50))
 	}
 	t := o.Total
-	if t.P50 > 0 {
+	if share, ok := r.Contingency(r.Main); ok {
 		fmt.Fprintf(b, "In all %s %s; for nine chances in ten %s, which is %.0f%% above the middle.\n",
-			units.Short(t.P50), o.TotalUnit, units.Short(t.P90), 100*(t.P90/t.P50-1))
+			units.Short(t.P50), o.TotalUnit, units.Short(t.P90), 100*share)
+	}
+	if u, ok := r.Held(); ok {
+		fmt.Fprintf(b, "In all %s %s, with %s of spare room by rule of thumb in it: plan with P50, and add nothing.\n", units.Short(t.P50), o.TotalUnit, u.Text())
 	}
 }
 
