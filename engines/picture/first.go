@@ -14,14 +14,6 @@ import (
 	_ "golang.org/x/image/webp" // formats
 )
 
-func probe(r io.ReaderAt, size int64, _ Limits) (Info, error) {
-	c, format, err := image.DecodeConfig(io.NewSectionReader(r, 0, size))
-	if err != nil {
-		return Info{}, errs.Wrap(errs.Invalid, err, "this is no picture")
-	}
-	return Info{Type: "image/" + format, Width: c.Width, Height: c.Height, Orientation: 1}, nil
-}
-
 // Strip writes the same picture without what it tells about places and people.
 func Strip(w io.Writer, r io.ReaderAt, size int64, keep Keep) error {
 	img, _, err := image.Decode(io.NewSectionReader(r, 0, size))
@@ -33,7 +25,7 @@ func Strip(w io.Writer, r io.ReaderAt, size int64, keep Keep) error {
 
 // Resize makes smaller pictures of one.
 func Resize(r io.ReaderAt, size int64, sizes []Size, limits Limits, out func(Size, Resized) error) (Info, error) {
-	info, err := probe(r, size, limits)
+	info, err := Probe(r, size)
 	if err != nil {
 		return info, err
 	}

@@ -7,10 +7,7 @@
 //		picture.DefaultLimits, func(s picture.Size, p picture.Resized) error { ... })
 package picture
 
-import (
-	"io"
-	"time"
-)
+import "time"
 
 // Types of pictures, as media types.
 const (
@@ -74,6 +71,3 @@ type Resized struct {
 	Bytes         []byte
 	Blur          string // a placeholder until it is loaded: 12 colours, 4 by 3, as 72 hexadecimal digits
 }
-
-// Probe says what a picture is.
-func Probe(r io.ReaderAt, size int64) (Info, error) { return probe(r, size, DefaultLimits) }
