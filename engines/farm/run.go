@@ -292,7 +292,7 @@ func (r *run) exchange(head task) (result, error) {
 			return result{}, err
 		}
 		switch {
-		case kind == frameBegin && !r.begun.Load():
+		case kind == frameBegin && len(payload) == 0 && !r.begun.Load():
 			r.begun.Store(true)
 		case kind == frameResult && r.begun.Load():
 			return parseResult(payload)
@@ -389,7 +389,7 @@ func (o *output) next() {
 		if o.r.out += int64(len(payload)); o.r.out > most {
 			o.rest, o.err = nil, o.r.tooMuch("wrote more than %s", units.Bytes(float64(most)))
 		}
-	case kind == frameClose:
+	case kind == frameClose && len(payload) == 0:
 		o.err = io.EOF
 	case kind == frameResult:
 		res, err := parseResult(payload)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -25,8 +26,8 @@ import (
 // caller of Do as it is; any other is Internal there. A panic costs the child.
 type Work func(ctx context.Context, params json.RawMessage, in *io.SectionReader, out func(name string) io.WriteCloser) error
 
-// Serve is a child's main: it does tasks until its parent closes the pipe or ctx ends,
-// which it looks at between tasks. It speaks on descriptors 3, 4 and 5, where the pool
+// Serve is a child's main: it does tasks until its parent ends it or closes the pipe, or
+// ctx ends, which it looks at between tasks. It speaks on descriptors 3, 4 and 5, where the pool
 // put a pipe for tasks, one for answers and the input. Errors: Invalid when they are not there.
 func Serve(ctx context.Context, works map[string]Work) error {
 	for fd := 3; fd <= 4; fd++ {
@@ -35,6 +36,9 @@ func Serve(ctx context.Context, works map[string]Work) error {
 			return errs.New(errs.Invalid, "this word is for children that the program starts itself")
 		}
 	}
+	// A service manager may send these to all of a service's processes, but the parent has
+	// work to finish: it ends this one when it is time.
+	signal.Ignore(os.Interrupt, unix.SIGTERM)
 	in, out, input := os.NewFile(3, "tasks"), os.NewFile(4, "answers"), os.NewFile(5, "input")
 	isolation, err := shut()
 	if err != nil {
@@ -70,7 +74,7 @@ func (s *server) serve(ctx context.Context, h hello) error {
 		if err != nil {
 			return fmt.Errorf("read a task: %w", err)
 		}
-		if err := s.send(frameBegin, nil); err != nil {
+		if err := errors.Join(writeFrame(s.out, frameBegin, nil), s.out.Flush()); err != nil {
 			return err
 		}
 		res := resultOf(s.work(ctx, t))
