@@ -22,13 +22,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"plumb/base/ids"
+	"plumb/engines/farm/leash"
 )
 
 // ready bounds how long a child may take until it answers at /readyz.
@@ -54,9 +54,7 @@ type Server struct {
 
 	data    string
 	scratch string // log and certificate
-	cmd     *exec.Cmd
-	ended   chan struct{} // closed when the process is gone
-	err     error         // how it ended; after ended
+	proc    *leash.Process
 }
 
 // Program returns the path of the program that children run.
@@ -87,7 +85,7 @@ func start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start a child: %w", err)
 	}
-	s := &Server{Token: ids.Token(), data: o.Data, scratch: scratch, ended: make(chan struct{})}
+	s := &Server{Token: ids.Token(), data: o.Data, scratch: scratch}
 	if err := s.launch(program, o); err != nil {
 		os.RemoveAll(scratch)
 		return nil, fmt.Errorf("start a child: %w", err)
@@ -129,26 +127,12 @@ func (s *Server) launch(program string, o Options) error {
 		return err
 	}
 	defer log.Close() // the child has its own copy
-	s.cmd = exec.Command(program, append(args, o.Args...)...)
-	s.cmd.Dir = s.scratch // no plumb.yaml of the user's is picked up
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.Env = append(environ(), append([]string{"PLUMB_ADMIN_TOKEN=" + s.Token}, o.Env...)...)
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-
-	started := make(chan error)
-	go func() {
-		// The death signal is sent when the thread that started the child ends,
-		// so this one lives as long as the child does.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := s.cmd.Start()
-		started <- err
-		if err == nil {
-			s.err = s.cmd.Wait()
-			close(s.ended)
-		}
-	}()
-	return <-started
+	cmd := exec.Command(program, append(args, o.Args...)...)
+	cmd.Dir = s.scratch // no plumb.yaml of the user's is picked up
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(environ(), append([]string{"PLUMB_ADMIN_TOKEN=" + s.Token}, o.Env...)...)
+	s.proc, err = leash.Start(cmd)
+	return err
 }
 
 // environ is this process's environment without settings of plumb's own.
@@ -179,8 +163,8 @@ func (s *Server) await(ctx context.Context) error {
 			}
 		}
 		select {
-		case <-s.ended:
-			return fmt.Errorf("it ended at once: %v", s.err)
+		case <-s.Ended():
+			return fmt.Errorf("it ended at once: %v", s.proc.Err())
 		case <-ctx.Done():
 			return errors.New("it is not ready")
 		case <-time.After(20 * time.Millisecond):
@@ -204,26 +188,22 @@ func (s *Server) Kill9() {
 }
 
 func (s *Server) kill() {
-	select {
-	case <-s.ended:
-	default:
-		syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // its group: its own children too
-		<-s.ended
-	}
+	s.proc.Kill()
+	<-s.Ended()
 }
 
 // Stop asks the child to end, as an administrator would, and reports how it did.
 func (s *Server) Stop() error {
 	defer s.clean()
-	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.proc.Signal(syscall.SIGTERM)
 	select {
-	case <-s.ended:
+	case <-s.Ended():
 	case <-time.After(20 * time.Second):
 		s.kill()
 		return errors.New("the child did not end within 20 s of SIGTERM")
 	}
-	if s.err != nil {
-		return fmt.Errorf("the child ended: %w: %s", s.err, s.Tail())
+	if err := s.proc.Err(); err != nil {
+		return fmt.Errorf("the child ended: %w: %s", err, s.Tail())
 	}
 	return nil
 }
@@ -234,10 +214,10 @@ func (s *Server) clean() {
 }
 
 // Ended is closed when the child is gone.
-func (s *Server) Ended() <-chan struct{} { return s.ended }
+func (s *Server) Ended() <-chan struct{} { return s.proc.Ended() }
 
 // Pid returns the child's process id.
-func (s *Server) Pid() int { return s.cmd.Process.Pid }
+func (s *Server) Pid() int { return s.proc.Pid() }
 
 // CPU returns the processor time that the child has used so far.
 func (s *Server) CPU() (time.Duration, error) {
