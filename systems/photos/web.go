@@ -40,6 +40,14 @@ func (s *System) pages() []web.Page {
 		{Pattern: "GET /links", Access: web.Person, Handler: s.pageLinks},
 		{Pattern: "POST /links", Access: web.Person, Handler: s.doLinks},
 
+		{Pattern: "GET /shards", Access: web.Operator, Handler: s.pageShards},
+		{Pattern: "POST /shards", Access: web.Operator, Handler: s.doShards},
+		{Pattern: "POST /shards/{name}", Access: web.Operator, Handler: s.doShard},
+		{Pattern: "POST /migrations/{id}", Access: web.Operator, Handler: s.doMigration},
+		{Pattern: "POST /pin", Access: web.Operator, Handler: s.doPin},
+		{Pattern: "GET /rebalance", Access: web.Operator, Handler: s.pageRebalance},
+		{Pattern: "POST /rebalance", Access: web.Operator, Handler: s.doRebalance},
+
 		{Pattern: "GET /app.webmanifest", Access: web.Public, Handler: s.appManifest},
 		{Pattern: "GET /worker.js", Access: web.Public, Handler: s.appWorker},
 
@@ -54,7 +62,7 @@ func (s *System) pages() []web.Page {
 // menu are the room's own pages, under its tab.
 func (s *System) menu() []face.Link {
 	return []face.Link{{Title: "Photos", Path: "/photos/"}, {Title: "Favourites", Path: "/photos/favourites"}, {Title: "Albums", Path: "/photos/albums"},
-		{Title: "Links", Path: "/photos/links"}, {Title: "Bin", Path: "/photos/bin"}}
+		{Title: "Links", Path: "/photos/links"}, {Title: "Bin", Path: "/photos/bin"}, {Title: "Shards", Path: "/photos/shards", Access: web.Operator}}
 }
 
 func (s *System) show(w http.ResponseWriter, r *http.Request, v web.View) error {

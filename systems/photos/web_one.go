@@ -55,7 +55,9 @@ func (p onePage) Where() string {
 }
 
 // StageSizes says how wide the photo is shown.
-func (p onePage) StageSizes() string { return "(min-width: 62rem) calc(min(100vw, 74rem) - 24rem), 100vw" }
+func (p onePage) StageSizes() string {
+	return "(min-width: 62rem) calc(min(100vw, 74rem) - 24rem), 100vw"
+}
 
 // idOf returns the photo that an address names. Errors: NotFound.
 func idOf(r *http.Request, what string) (string, error) {

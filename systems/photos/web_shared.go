@@ -23,8 +23,8 @@ type sharedPage struct {
 	Base   string // the link's address
 	URL    string // with the house, for previews
 	More   string
-	Ask    bool   // for the password
-	Gone   bool   // there is no such link
+	Ask    bool // for the password
+	Gone   bool // there is no such link
 	Fault  string
 	One    *tile // the page of one photo
 	Before string
