@@ -18,12 +18,11 @@ func (p *Program) steady(ranges []Range) ([]bool, []instruction) {
 	for k, in := range p.code {
 		// A formula's code ends where its register is written. Only the registers
 		// that an operation takes count: the others are those of input 0.
-		still[in.dst] = in.op != opPrev && in.op != opSum && in.op != opWindow
+		same := in.op != opPrev && in.op != opSum && in.op != opWindow
 		for n, reg := range [...]int{in.a, in.b, in.c} {
-			if n < in.op.args() && !still[reg] {
-				still[in.dst] = false
-			}
+			same = same && (n >= in.op.args() || still[reg])
 		}
+		still[in.dst] = same // only now: it may be one of those it was made from
 		if in.dst < first || in.dst >= p.constantBase() {
 			continue
 		}

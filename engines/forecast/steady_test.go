@@ -9,14 +9,14 @@ import (
 // TestWhatNoMonthChangesIsComputedOnce: a formula counts as steady only where this
 // run's ranges make it so, and its values are those that every month would give.
 func TestWhatNoMonthChangesIsComputedOnce(t *testing.T) {
-	names := []string{"steady", "chain", "variable", "by_month", "with_past", "with_sum", "chosen"}
+	names := []string{"steady", "chain", "variable", "by_month", "with_past", "with_sum", "chosen", "nested"}
 	m := Model{Name: "m", Main: "chain",
 		Inputs: []Input{{Name: "x", Default: "5 to 9"}, {Name: "n", Default: "3"}, {Name: "v", Default: "1 to 2", Kind: Variable}},
 		Formulas: []Formula{
 			{Name: "steady", Is: "pow(x, 2) + n", Show: true, Total: Last}, {Name: "chain", Is: "steady * 2 - x", Show: true, Total: Last},
 			{Name: "variable", Is: "steady + v", Show: true, Total: Last}, {Name: "by_month", Is: "steady + month", Show: true, Total: Last},
 			{Name: "with_past", Is: "prev(with_past, steady) + 1", Show: true, Total: Last}, {Name: "with_sum", Is: "sum(x)", Show: true, Total: Last},
-			{Name: "chosen", Is: "when(n > 2, x, v)", Show: true, Total: Last},
+			{Name: "chosen", Is: "when(n > 2, x, v)", Show: true, Total: Last}, {Name: "nested", Is: "(month*2 + 1) * n", Show: true, Total: Last},
 		}}
 	p := compiled(t, m)
 	same := func(set map[string]Range) []string {
@@ -60,7 +60,7 @@ func TestWhatNoMonthChangesIsComputedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, x := range []float64{1, 2, 3, 3} {
-		want := map[string]float64{"steady": x*x + 3, "chain": 2*(x*x+3) - x, "variable": x*x + 5, "by_month": x*x + 4 + float64(i), "with_past": 4 + float64(i+1), "chosen": x}
+		want := map[string]float64{"steady": x*x + 3, "chain": 2*(x*x+3) - x, "variable": x*x + 5, "by_month": x*x + 4 + float64(i), "with_past": 4 + float64(i+1), "chosen": x, "nested": 3 * (2*float64(i+1) + 1)}
 		for name, v := range want {
 			if got := r.Output(name).Months[i]; got.P5 != v || got.P95 != v {
 				t.Errorf("%s in month %d: %v, want %g", name, i+1, got, v)
