@@ -10,6 +10,7 @@ import (
 	"plumb/base/units"
 	"plumb/engines/accounts"
 	"plumb/engines/bus"
+	"plumb/engines/farm"
 	"plumb/engines/jobs"
 	"plumb/engines/links"
 	"plumb/engines/sqldb"
@@ -42,6 +43,9 @@ type Needs struct {
 	SQL    string // the house's postgres://... in which shards are schemas; "": SQLite files in Folder
 	Bucket string // the house's s3://... below which shards' objects lie; "": folders in Folder
 	NoSync bool   // the lab's broken twin
+
+	Options sqldb.Options // of the shards' databases; zero is right
+	Farm    *farm.Pool    // children that decode pixels: see Works
 }
 
 // Config is what a person may set.

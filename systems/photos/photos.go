@@ -38,33 +38,85 @@ package photos
 
 import (
 	"context"
+	"embed"
+	"fmt"
+	"os"
+	"path/filepath"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"plumb/base/errs"
 	"plumb/engines/cas"
+	"plumb/engines/once"
+	"plumb/engines/sqldb"
 	"plumb/systems/photos/internal/shard"
+	"plumb/systems/photos/internal/vault"
 )
 
 // realm is the room's name.
 const realm = "photos"
 
-// System is the room.
+//go:embed schema/*.sql
+var schema embed.FS
+
+// System is the room. It is safe for concurrent use.
 type System struct {
-	n   Needs
-	c   Config
-	set *shard.Set
+	n        Needs
+	c        Config
+	set      *shard.Set
+	vault    *vault.Vault
+	spools   *spooler
+	making   singleflight.Group // sizes, by photo
+	views    views
+	measures measures
 }
 
-// New opens the room.
+// New opens the room and its shards, and brings their tables up to date.
 func New(ctx context.Context, n Needs, c Config) (*System, error) {
 	if err := c.valid(); err != nil {
 		return nil, err
 	}
-	return &System{n: n, c: c}, nil
+	dir := os.TempDir()
+	if n.Folder != "" {
+		dir = filepath.Join(n.Folder, "tmp")
+	}
+	grace := c.Grace
+	if grace == 0 {
+		grace = -1 // the set's word for none
+	}
+	set, err := shard.Open(ctx, shard.Needs{
+		DB: n.DB, Jobs: n.Jobs, Bus: n.Bus, Clock: n.Clock, Log: n.Log, Key: n.Key, Passwords: n.People, Folder: n.Folder, SQL: n.SQL, Bucket: n.Bucket,
+		NoSync: n.NoSync, Options: n.Options, Schema: schema, Tables: tables(),
+	}, shard.Config{Strategy: c.Strategy, Throttle: c.Throttle, Grace: grace})
+	if err != nil {
+		return nil, fmt.Errorf("open photos: %w", err)
+	}
+	s := &System{n: n, c: c, set: set, spools: newSpooler(dir), views: newViews()}
+	if s.vault, err = vault.New(vault.Needs{Places: s.places, Key: n.Key, Log: n.Log}); err != nil {
+		set.Close()
+		return nil, fmt.Errorf("open photos: %w", err)
+	}
+	s.measures = newMeasures(s)
+	return s, nil
 }
 
-// Close ends what the room has open.
-func (s *System) Close() error { return nil }
+// Close counts what was viewed, and closes the shards.
+func (s *System) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	s.countViews(ctx)
+	s.set.Close()
+}
+
+// places are where copies of originals may lie.
+func (s *System) places() []vault.Place {
+	var list []vault.Place
+	for _, at := range s.set.Shards() {
+		list = append(list, vault.Place{No: at.No, Domain: at.Domain, Bucket: at.Bucket, Takes: at.State == shard.Active})
+	}
+	return list
+}
 
 // Person is who asks. The zero Person is a stranger.
 type Person struct {
@@ -155,4 +207,69 @@ func errNone(what, id string) error {
 	return errs.New(errs.NotFound, "there is no %s %.64q", what, id)
 }
 
-var errSoon = errs.New(errs.Internal, "not built yet")
+// errStranger refuses who did not say who they are.
+func errStranger() error {
+	return errs.New(errs.Unknown, "photos are somebody's: sign in, or send a token")
+}
+
+// act is a change of one person's photos: where they are, and what its rows carry.
+type act struct {
+	at    *shard.Shard
+	owner string
+	rev   int64
+	now   time.Time
+}
+
+// read runs fn on one snapshot of the shard that holds the person.
+func read[T any](ctx context.Context, s *System, what string, p Person, fn func(ctx context.Context, tx *sqldb.Tx, at *shard.Shard) (T, error)) (T, error) {
+	var out T
+	err := errStranger()
+	if p.ID != "" {
+		err = s.set.Read(ctx, p.ID, func(ctx context.Context, tx *sqldb.Tx, at *shard.Shard) (err error) {
+			out, err = fn(ctx, tx, at)
+			return err
+		})
+	}
+	if err != nil {
+		var none T
+		return none, fmt.Errorf("%s: %w", what, err)
+	}
+	return out, nil
+}
+
+// write runs fn in a transaction of the shard that holds the person, once for a request
+// that may come again (see Again), and gives what it returned. asked is the request. on,
+// unless nil, is where contents that fn takes were put: elsewhere it is shard.ErrMoved.
+func write[T any](ctx context.Context, s *System, what string, p Person, on *shard.Shard, asked any, fn func(ctx context.Context, tx *sqldb.Tx, a act) (T, error)) (T, error) {
+	var out T
+	err := errStranger()
+	if p.ID != "" {
+		err = s.set.Write(ctx, p.ID, on, func(ctx context.Context, tx *sqldb.Tx, at *shard.Shard, rev int64) (err error) {
+			a := act{at, p.ID, rev, s.now()}
+			again, _ := ctx.Value(againKey{}).(once.Request)
+			again.Scope, again.Body, again.Now = p.ID+"/"+realm+"."+what, asked, a.now
+			out, err = once.Give(ctx, at.Once, tx, again, func() (T, error) { return fn(ctx, tx, a) })
+			return err
+		})
+	}
+	if err != nil {
+		var none T
+		return none, fmt.Errorf("%s: %w", what, err)
+	}
+	return out, nil
+}
+
+type againKey struct{}
+
+// Again returns ctx for a request that its sender may repeat under a key: the verb's
+// effect happens once, and each repetition gets the same answer, for a day. Keys are a
+// person's own. An empty key changes nothing.
+func Again(ctx context.Context, key string) context.Context {
+	if key == "" {
+		return ctx
+	}
+	return context.WithValue(ctx, againKey{}, once.Request{Key: key})
+}
+
+// now is the time as rows keep it.
+func (s *System) now() time.Time { return s.n.Clock.Now().UTC().Truncate(time.Microsecond) }

@@ -27,13 +27,11 @@ const (
 	goneSQL   = `UPDATE photos_photos SET rev = $3, gone = $4, owed = 0 WHERE owner = $1 AND id = $2 AND gone = 0`
 	sizesSQL  = `UPDATE photos_photos SET rev = $3, state = 'ready', fault = '', blur = $4, sized = $5, small = $6, medium = $7, large = $8
 		WHERE owner = $1 AND id = $2 AND gone = 0`
-	brokenSQL = `UPDATE photos_photos SET rev = $3, state = 'broken', fault = $4 WHERE owner = $1 AND id = $2 AND gone = 0`
+	brokenSQL = `UPDATE photos_photos SET rev = $3, state = 'broken', fault = $4 WHERE owner = $1 AND id = $2 AND state = 'new' AND gone = 0`
 
 	inBinSQL = `SELECT ` + photoColumns + ` FROM photos_photos AS p WHERE p.owner = $1 AND p.bin_at > 0 AND p.gone = 0
 		AND (p.bin_at, p.id) < ($2, $3) ORDER BY p.bin_at DESC, p.id DESC LIMIT $4`
 	binnedSQL = `SELECT count(*) FROM photos_photos WHERE owner = $1 AND bin_at > 0 AND gone = 0`
-	oldBinSQL = `SELECT owner, id FROM photos_photos WHERE bin_at > 0 AND bin_at < $1 AND gone = 0 ORDER BY bin_at, owner, id LIMIT $2`
-	newSQL    = `SELECT owner, id FROM photos_photos WHERE state = 'new' AND gone = 0 AND made < $1 AND (made, owner, id) > ($2, $3, $4) ORDER BY made, owner, id LIMIT $5`
 )
 
 // scanPhoto reads a row of photoColumns.
@@ -111,8 +109,8 @@ func hexOf(h cas.Hash) string {
 	return h.String()
 }
 
-// photo runs a query for one photo; found is false when there is none.
-func photo(ctx context.Context, tx *sqldb.Tx, query string, args ...any) (p Photo, found bool, err error) {
+// photoBy runs a query for one photo; found is false when there is none.
+func photoBy(ctx context.Context, tx *sqldb.Tx, query string, args ...any) (p Photo, found bool, err error) {
 	p, err = scanPhoto(tx.QueryRow(ctx, query, args...).Scan)
 	if err == sqldb.ErrNoRows {
 		return Photo{}, false, nil

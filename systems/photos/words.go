@@ -8,6 +8,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"plumb/base/errs"
+	"plumb/systems/photos/internal/places"
 )
 
 // Search. A photo's row holds its words, folded, each after a space and a mark that says
@@ -60,7 +61,7 @@ func stem(name string) string {
 func words(text string) []string {
 	var list []string
 	start := -1
-	folded := fold(text)
+	folded := places.Fold(strings.ToValidUTF8(text, " "))
 	end := func(at int) {
 		if start >= 0 {
 			list = append(list, cut(folded[start:at], mostWordSize))
@@ -82,17 +83,6 @@ func words(text string) []string {
 	}
 	end(len(folded))
 	return list
-}
-
-// fold takes accents and case away (Unicode's compatibility decomposition, without its
-// marks).
-func fold(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Mn, r) {
-			return -1
-		}
-		return unicode.ToLower(r)
-	}, norm.NFKD.String(strings.ToValidUTF8(s, " ")))
 }
 
 // cut shortens a text to so many bytes, between characters.
@@ -128,6 +118,21 @@ func asked(mark byte, text string) ([]string, error) {
 		list[i] = "% " + any + w + "%"
 	}
 	return list, nil
+}
+
+// placeName names a position: the town, its region and country. "" where none is near.
+func placeName(lat, lon float64) string {
+	at, _, ok := places.Nearest(lat, lon)
+	if !ok {
+		return ""
+	}
+	parts := []string{at.Name}
+	for _, part := range []string{at.Region, at.Country} {
+		if part != "" && part != parts[len(parts)-1] {
+			parts = append(parts, part)
+		}
+	}
+	return cut(strings.Join(parts, ", "), 200)
 }
 
 // cleanName makes a file's name fit to be kept and shown: its last part, in NFC, without
