@@ -289,19 +289,19 @@ func (s *Snapshot) moved(out *Snapshot, w *weighed, keys []string) []Move {
 // Tilts outside of these are as good as none, or all.
 const minTilt, maxTilt = 1e-6, 1e6
 
-// tilts returns how many things each node has for its share of them.
+// tilts returns how many things each node has for its share of them; nil when no node is
+// off by a whole thing, which is no more than a rounding.
 func tilts(s *Snapshot, owner []uint16) []float64 {
-	out, quota := make([]float64, len(s.nodes)), s.quotas(len(owner), nil)
+	out, quota, off := make([]float64, len(s.nodes)), s.quotas(len(owner), nil), false
 	for _, i := range owner {
 		out[i]++
 	}
 	for i := range out {
-		// Less than one thing too much or too little is a rounding.
-		if math.Abs(out[i]-quota[i]) < 1 {
-			out[i] = 1
-			continue
-		}
+		off = off || math.Abs(out[i]-quota[i]) >= 1
 		out[i] = min(max(out[i]/quota[i], minTilt), maxTilt)
+	}
+	if !off {
+		return nil
 	}
 	return out
 }

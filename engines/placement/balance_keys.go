@@ -47,13 +47,6 @@ func (s *Snapshot) balanceDirectory(d *directory, loads iter.Seq2[string, Load],
 	if next.count > MaxEntries {
 		return nil, nil, errs.New(errs.TooLarge, "a directory has %d keys at most", MaxEntries)
 	}
-	var owner []uint16
-	for _, i := range next.entries() {
-		owner = append(owner, uint16(i))
-	}
-	if len(owner) > 0 {
-		next.tilt = tilts(s, owner)
-	}
 	out := *s
 	out.rule, out.pins = next, newPins(pinned)
 	slices.SortStableFunc(moves, func(a, b Move) int { return cmp.Compare(b.Share, a.Share) })

@@ -91,15 +91,13 @@ func (r *ranges) encode(w *writer) {
 	}
 }
 
-// encode writes the entries in the order of their hashes, the tilts, and the slots of the
-// rest.
+// encode writes the entries in the order of their hashes, and the slots of the rest.
 func (d *directory) encode(w *writer) {
 	w.int(d.count)
 	for _, c := range d.sorted() {
 		w.u64(d.hash[c])
 		w.u16(d.node[c])
 	}
-	w.floats(d.tilt)
 	d.rest.encode(w)
 }
 

@@ -19,8 +19,7 @@ type directory struct {
 	hash  []uint64 // open addressing, linear probing; 0 is free
 	node  []uint16
 	count int
-	tilt  []float64 // as in slots
-	rest  *slots    // where keys are that were not assigned
+	rest  *slots // where keys are that were not assigned
 }
 
 func newDirectory(s *Snapshot) *directory {
@@ -47,7 +46,7 @@ func (d *directory) place(key string) int {
 	return d.rest.place(key)
 }
 func (d *directory) other(key string, r int) int { return d.rest.other(key, r) }
-func (d *directory) bytes() int                  { return 10*len(d.hash) + 8*len(d.tilt) + d.rest.bytes() }
+func (d *directory) bytes() int                  { return 10*len(d.hash) + d.rest.bytes() }
 
 // put adds or changes an entry; the table must have room.
 func (d *directory) put(h uint64, node int) {
@@ -93,14 +92,16 @@ func (d *directory) next(old, s *Snapshot, from []int) (rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &directory{hash: d.hash, node: make([]uint16, len(d.node)), count: d.count, tilt: carry(d.tilt, from, len(s.nodes)), rest: rest.(*slots)}
+	out := &directory{hash: d.hash, node: make([]uint16, len(d.node)), count: d.count, rest: rest.(*slots)}
 	// In the order of their hashes, which does not depend on the table's history.
 	cells := d.sorted()
 	owner := make([]uint16, 0, d.count)
 	for _, c := range cells {
 		owner = append(owner, d.node[c])
 	}
-	owner = redistribute(s, owner, from, s.quotas(d.count, out.tilt), func(i int) int { return i })
+	// What is uneven now was made so, by Balance.
+	tilt := carry(tilts(old, owner), from, len(s.nodes))
+	owner = redistribute(s, owner, from, s.quotas(d.count, tilt), func(i int) int { return i })
 	for i, c := range cells {
 		out.node[c] = owner[i]
 	}

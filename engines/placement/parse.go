@@ -276,7 +276,6 @@ func (r *reader) directory(s *Snapshot) *directory {
 		d.put(h, int(i))
 		last = h
 	}
-	d.tilt = r.floats("tilts", len(s.nodes), minTilt, maxTilt)
 	d.rest = r.slots(s)
 	return d
 }

@@ -38,7 +38,7 @@ func newRing(s *Snapshot, unit float64) *ring {
 	// Nodes in the order of their names and a stable sort: of equal points, the first
 	// name's comes first, whatever order the caller has.
 	for _, i := range s.order {
-		for j := range max(1, int(unit*s.nodes[i].Weight+.5)) {
+		for j := range max(1, int(float64(unit*s.nodes[i].Weight)+.5)) {
 			all = append(all, point{fmix(s.scores.name[i] + uint64(j)*golden), i})
 		}
 	}
