@@ -281,3 +281,16 @@ func copyKey(owner, photo string) (string, error) {
 func isID(s string) bool {
 	return len(s) > 0 && len(s) <= 64 && bucket.CheckKey(s) == nil && !strings.Contains(s, "/")
 }
+
+// Has says whether a bucket has a copy of a photo.
+func Has(ctx context.Context, b bucket.Bucket, owner, photo string) (bool, error) {
+	key, err := copyKey(owner, photo)
+	if err != nil {
+		return false, err
+	}
+	_, err = b.Stat(ctx, key)
+	if errs.Is(err, errs.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
