@@ -49,7 +49,7 @@ type Limits struct {
 }
 
 // DefaultLimits are those of Probe and Strip.
-var DefaultLimits = Limits{MaxPixels: 200_000_000, MaxSide: 65_500, MaxFrames: 10_000, MaxMemory: 1 << 30}
+var DefaultLimits = Limits{MaxPixels: 200_000_000, MaxSide: 65_500, MaxFrames: 10_000, MaxMemory: 512 << 20}
 
 // Keep says what Strip leaves in a file besides its pixels, orientation and colours.
 type Keep struct {

@@ -22,6 +22,8 @@ type found struct {
 	data          int64  // bytes of coded pixels
 	bits          int    // of a pixel in memory, where a decoder takes more than 32
 	codec         string // of HEIC and AVIF
+	framed        bool   // WebP: the picture is a frame of an animation, even if the only one
+	memory        int64  // what decoding may take
 }
 
 // most of EXIF and of a colour profile that is looked at.

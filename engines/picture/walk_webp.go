@@ -84,6 +84,7 @@ func probeWebP(w *window) (*found, error) {
 				return still(name, body)
 			}
 		case "ANMF":
+			f.framed = true
 			if f.frames++; f.frames == 1 && body.n > 16 {
 				return walkRIFF(w, span{body.at + 16, body.n - 16}, func(name string, body span) error {
 					if name == "VP8 " || name == "VP8L" {
