@@ -9,6 +9,7 @@ package bounds
 import (
 	"fmt"
 	"math"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -85,4 +86,20 @@ func (c *Check) Err(msg string) error {
 		msg = fmt.Sprintf("%s (and %d more faults)", msg, c.more)
 	}
 	return errs.WithDetails(fmt.Sprintf("%s: %s %s", msg, c.details[0].Where, c.details[0].What), c.details)
+}
+
+// Plain returns at most most bytes of a text from outside, made valid UTF-8 and rid of
+// what could play tricks on a terminal, a log or a page: line ends and tabs become
+// spaces, other characters that do not print U+FFFD.
+func Plain(s string, most int) string {
+	s = strings.ToValidUTF8(s[:min(len(s), most)], "\uFFFD")
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+			return ' '
+		case !unicode.IsPrint(r):
+			return '\uFFFD'
+		}
+		return r
+	}, s)
 }

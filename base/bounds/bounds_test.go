@@ -40,3 +40,21 @@ func TestGoodInputPassesAndListsAreBounded(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestPlain(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		most int
+		want string
+	}{
+		{"", 10, ""},
+		{"a line\nand\r\ta tab", 100, "a line and  a tab"},
+		{"red \x1b[31m, \xff, \u202e", 100, "red \uFFFD[31m, \uFFFD, \uFFFD"},
+		{"éééééé", 10, "ééééé"},
+		{"123456789é", 10, "123456789\uFFFD"}, // cut within
+	} {
+		if got := Plain(c.in, c.most); got != c.want {
+			t.Errorf("%q: %q, want %q", c.in, got, c.want)
+		}
+	}
+}

@@ -6,9 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"unicode"
 
+	"plumb/base/bounds"
 	"plumb/base/errs"
 )
 
@@ -121,16 +120,4 @@ func (r result) err() error {
 	return log
 }
 
-// plain bounds a text and rids it of what could play tricks on a terminal or a page.
-func plain(s string) string {
-	s = strings.ToValidUTF8(s[:min(len(s), maxText)], "\uFFFD")
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case !unicode.IsPrint(r):
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
+func plain(s string) string { return bounds.Plain(s, maxText) }
