@@ -55,6 +55,7 @@ var DefaultLimits = Limits{MaxPixels: 200_000_000, MaxSide: 65_500, MaxFrames: 1
 type Keep struct {
 	Camera bool // make, model, lens, exposure
 	Date   bool // when it was taken, with its zone
+	Place  bool // where it was taken
 }
 
 // Size is a size that Resize makes.
