@@ -107,13 +107,13 @@ func anyTaught(t *rapid.T, strategy Strategy, nodes []Node, keys []string) *Snap
 	return s
 }
 
-// pareto yields loads whose tail falls with the power alpha: bytes, and requests that have
-// only a little to do with them.
+// pareto yields loads whose tail falls with the power alpha, up to 2000 times the least:
+// bytes, and requests that have only a little to do with them.
 func pareto(keys []string, alpha float64, seed uint64) iter.Seq2[string, Load] {
 	return func(yield func(string, Load) bool) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		// Rounded, so that no machine's last bit changes a golden vector.
-		draw := func() float64 { return math.Round(1000 * math.Pow(1-r.Float64(), -1/alpha)) }
+		draw := func() float64 { return math.Round(1000 * min(2000, math.Pow(1-r.Float64(), -1/alpha))) }
 		for _, k := range keys {
 			bytes := draw()
 			if !yield(k, Load{0: 2000 * bytes, 2: bytes + float64(3*draw())}) {

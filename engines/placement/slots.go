@@ -102,7 +102,9 @@ func (t *slots) next(_, s *Snapshot, from []int) (rule, error) {
 	b := max(tableBits(s), t.bits())
 	tilt := carry(t.tilt, from, len(s.nodes))
 	node := t.grown(b)
-	order := func(i int) int { return scatter(i, b) }
+	// Scattered twice, the order has nothing to do with who got which slot first: else those
+	// that Balance brought, the heavy ones, would be the first to go.
+	order := func(i int) int { return scatter(scatter(i, b), b) }
 	node = redistribute(s, node, from, s.quotas(len(node), tilt), order)
 	return &slots{node: node, shift: uint(64 - b), tilt: tilt}, nil
 }
