@@ -22,7 +22,7 @@ type run struct {
 	state   [][]float64   // AR(1) state of autocorrelated inputs
 	kept    [][]float64   // last month's value of what prev asks for
 	sums    [][]float64   // running sums
-	windows [][][]float64 // running sums by month
+	windows [][][]float64 // running sums by month; nil for one that became a plain sum
 	now     [][]float64   // this month's value of each output
 	totals  [][]float64   // each output over all months so far
 	steady  [][]float64   // formula -> its values where no month changes them, else nil
@@ -53,9 +53,6 @@ func newRun(p *Program, ranges []Range, n, months int, seed uint64) *run {
 		inputs: make([][]float64, len(ranges)), state: make([][]float64, len(ranges)),
 		kept: columns(len(p.kept)), sums: columns(p.sums), now: columns(len(p.outputs)), totals: columns(len(p.outputs)),
 		windows: make([][][]float64, p.windows),
-	}
-	for i := range r.windows {
-		r.windows[i] = columns(months)
 	}
 	same, later := p.steady(ranges)
 	r.steady, r.later = make([][]float64, len(same)), later
@@ -130,6 +127,7 @@ func (r *run) evaluate(ctx context.Context, outs []Output) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		r.openWindows(month)
 		share(workers, blocks, func(w *worker, b int) { r.block(w, b, month) })
 		share(workers, len(outs), func(w *worker, i int) {
 			if s, ok := w.quant.summarise(r.now[i]); ok {

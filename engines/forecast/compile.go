@@ -239,6 +239,13 @@ func (p *Program) emit(n *node, depth int) (int, Unit, error) {
 		r := p.register[n.name]
 		return r, p.unitOf(r), nil
 	}
+	if other, unit := n.byOne(); other != nil {
+		reg, u, err := p.emit(other, depth)
+		if err == nil {
+			u = derived(u, unit, 1)
+		}
+		return reg, u, err
+	}
 	regs, us := [3]int{}, [3]Unit{}
 	for i, a := range n.args {
 		var err error
@@ -263,6 +270,21 @@ func (p *Program) emit(n *node, depth int) (int, Unit, error) {
 	}
 	p.code = append(p.code, in)
 	return in.dst, unit, nil
+}
+
+// byOne finds what q("1 month") and its like are written for: a factor or a divisor
+// that changes the unit alone, and takes no operation. other is nil for all else.
+func (n *node) byOne() (other *node, unit Unit) {
+	one := func(a *node) bool { return a.op == opNumber && a.value == 1 }
+	switch {
+	case n.op == opMul && one(n.args[1]):
+		return n.args[0], n.args[1].unit
+	case n.op == opMul && one(n.args[0]):
+		return n.args[1], n.args[0].unit
+	case n.op == opDiv && one(n.args[1]):
+		return n.args[0], derived(plain(), n.args[1].unit, -1)
+	}
+	return nil, Unit{}
 }
 
 // keep asks for a register's value of the month before.

@@ -1,5 +1,7 @@
 package forecast
 
+import "slices"
+
 // steady finds the formulas that give a path the same value in every month, because
 // they need nothing but constants, inputs that are drawn once, and each other. A run
 // computes them in its first month and keeps them. It returns them by index, and the
@@ -45,4 +47,47 @@ func (op opcode) args() int {
 		return 3
 	}
 	return 2
+}
+
+// openWindows makes room for a month's running sums. After the first month it finds
+// the windows that are as long as the run on every path: they never lose anything, so
+// they become plain sums, which need neither the memory nor the look back.
+func (r *run) openWindows(month int) {
+	if month == 0 {
+		for i := range r.windows {
+			r.windows[i] = [][]float64{make([]float64, r.samples)}
+		}
+		return
+	}
+	for i := range r.later {
+		in := &r.later[i]
+		if in.op != opWindow {
+			continue
+		}
+		history := r.windows[in.slot]
+		if month == 1 && r.least(in.b) >= float64(r.months) {
+			r.windows[in.slot] = nil
+			in.op, in.slot = opSum, len(r.sums)
+			r.sums = append(r.sums, history[0])
+			continue
+		}
+		r.windows[in.slot] = append(history, make([]float64, r.samples))
+	}
+}
+
+// least is the smallest value that a register has on any path in any month, as far as
+// that is known; else 0.
+func (r *run) least(reg int) float64 {
+	p := r.p
+	switch {
+	case reg < len(r.ranges) && r.ranges[reg].shape == fixed:
+		return r.ranges[reg].a
+	case reg >= p.constantBase() && reg < p.tempBase():
+		return p.constants[reg-p.constantBase()]
+	case reg >= p.formulaRegister(0) && reg < p.constantBase():
+		if column := r.steady[reg-p.formulaRegister(0)]; column != nil {
+			return slices.Min(column)
+		}
+	}
+	return 0
 }

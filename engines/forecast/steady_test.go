@@ -79,3 +79,30 @@ func TestWhatNoMonthChangesIsComputedOnce(t *testing.T) {
 		t.Errorf("steady is %g in the first month, %g in the third", b.P50, a.P50-3)
 	}
 }
+
+// TestAWindowAsLongAsTheRunIsASum: it gives the same, and keeps nothing by month; one
+// that loses something on a single path stays a window.
+func TestAWindowAsLongAsTheRunIsASum(t *testing.T) {
+	m := one(Input{Name: "x", Default: "10 to 30", Kind: Variable}, "recent(x, span)")
+	m.Inputs = append(m.Inputs, Input{Name: "n", Unit: "month", Default: "4 month"})
+	m.Formulas = append(m.Formulas, Formula{Name: "span", Unit: "month", Is: "n"}, Formula{Name: "all", Is: "sum(x)", Show: true, Total: Last})
+	for _, c := range []struct {
+		n     string
+		plain bool
+	}{{"4", true}, {"1000", true}, {"3.9", false}, {"discrete(3: 0.01, 9: 0.99)", false}, {"discrete(4: 0.5, 9: 0.5)", true}, {"months(9, 9, 1)", false}} {
+		m.Inputs[1].Default = c.n + " month"
+		p := compiled(t, m)
+		r := newRun(p, p.defaults, 3000, 4, 1)
+		outs := p.blankOutputs(Options{Months: 4})
+		if err := r.evaluate(context.Background(), outs); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.windows[0] == nil; got != c.plain {
+			t.Errorf("n = %s: a plain sum %v", c.n, got)
+		}
+		same := slices.Equal(outs[0].Months, outs[1].Months)
+		if same != c.plain {
+			t.Errorf("n = %s: the window gives %v, the sum %v", c.n, outs[0].Months[3], outs[1].Months[3])
+		}
+	}
+}
