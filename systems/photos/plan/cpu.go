@@ -1,0 +1,15 @@
+package plan
+
+import (
+	"syscall"
+	"time"
+)
+
+// cpuSeconds is the processor time that this process has used.
+func cpuSeconds() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0 // there is no other error than a bad argument
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
