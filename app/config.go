@@ -14,6 +14,7 @@ import (
 	"plumb/base/errs"
 	"plumb/engines/cas"
 	"plumb/systems/files"
+	"plumb/systems/photos"
 	"plumb/systems/vending"
 )
 
@@ -44,6 +45,7 @@ type Config struct {
 
 	CAS     Contents
 	Files   files.Config
+	Photos  photos.Config
 	Vending vending.Config
 }
 
@@ -98,7 +100,7 @@ func (c *Config) Settings() []Setting {
 		{Key: "cas.replica", Value: &c.CAS.Replica, Help: "bucket with a copy of the contents, from which a scrub repairs: dir:PATH or s3://..."},
 		{Key: "cas.key-file", Value: &c.CAS.KeyFile, Help: "file with the key that wraps the contents' keys (default: the house's key)"},
 		{Key: "cas.old-key-file", Value: &c.CAS.OldKeyFile, Help: "file with the key before that one, until plumb files rekey is done"},
-	}, slices.Concat(filesSettings(&c.Files), vendingSettings(&c.Vending))...)
+	}, slices.Concat(filesSettings(&c.Files), photosSettings(&c.Photos), vendingSettings(&c.Vending))...)
 }
 
 // Default returns the configuration before anybody set anything.
@@ -107,7 +109,7 @@ func Default() Config {
 		Data: "plumb-data", Listen: "127.0.0.1:8080", MQTT: "127.0.0.1:1883",
 		Drain: 15 * time.Second, LogLevel: "info",
 		CAS:   Contents{Cache: cas.DefaultCache},
-		Files: files.Defaults(), Vending: vending.Defaults(),
+		Files: files.Defaults(), Photos: photos.Defaults(), Vending: vending.Defaults(),
 	}
 }
 

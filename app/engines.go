@@ -14,6 +14,7 @@ import (
 	"plumb/engines/bucket"
 	"plumb/engines/bus"
 	"plumb/engines/cas"
+	"plumb/engines/farm"
 	"plumb/engines/fleet"
 	"plumb/engines/jobs"
 	"plumb/engines/links"
@@ -38,6 +39,9 @@ type engines struct {
 	fleet    *fleet.Fleet
 	links    *links.Links
 	cas      *cas.Store
+	pool     *farm.Pool // nil before a room asks for it
+	key      []byte     // the house's
+	tmp      string     // for what is on its way
 
 	closers []func() error // in opening order
 }
@@ -55,6 +59,7 @@ func openEngines(ctx context.Context, cfg Config, folder *Folder, log *slog.Logg
 	if err != nil {
 		return e, err
 	}
+	e.key, e.tmp = key, filepath.Join(folder.Path, "tmp")
 	dbURL, blobURL := "sqlite:"+filepath.Join(folder.Path, "plumb.db"), "dir:"+filepath.Join(folder.Path, "blobs")
 	if cfg.Clustered() {
 		dbURL, blobURL = cfg.SQL, cfg.Bucket
@@ -100,6 +105,24 @@ func openEngines(ctx context.Context, cfg Config, folder *Folder, log *slog.Logg
 	}
 	e.onClose(e.cas.Close)
 	return e, nil
+}
+
+// farm returns the children that work on what nobody should trust, for the rooms that
+// have such work. They are started when there is some.
+func (e *engines) farm() (*farm.Pool, error) {
+	if e.pool != nil {
+		return e.pool, nil
+	}
+	if err := os.MkdirAll(e.tmp, 0o700); err != nil {
+		return nil, fmt.Errorf("open the farm: %w", err)
+	}
+	pool, err := farm.New(farm.Options{Args: []string{FarmWord}, Nice: 5, Dir: e.tmp, Clock: e.clock, Log: e.log})
+	if err != nil {
+		return nil, fmt.Errorf("open the farm: %w", err)
+	}
+	e.pool = pool
+	e.onClose(pool.Close)
+	return pool, nil
 }
 
 // openContents opens the store of contents in the house's bucket.

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"plumb/engines/farm"
+	"plumb/systems/photos"
 )
 
 // FarmWord is what a child of the farm is started with; see cmd/plumb.
@@ -13,9 +14,9 @@ const FarmWord = "farm"
 
 // FarmWorks lists the work that rooms have done in child processes, by name.
 func FarmWorks() map[string]farm.Work {
-	return map[string]farm.Work{
-		"farm.echo": echo,
-	}
+	works := photos.Works()
+	works["farm.echo"] = echo
+	return works
 }
 
 // echo gives its input back: what it takes to have something done in a child.

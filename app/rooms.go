@@ -15,6 +15,7 @@ import (
 	"plumb/engines/web"
 	"plumb/face"
 	"plumb/systems/files"
+	"plumb/systems/photos"
 	"plumb/systems/vending"
 )
 
@@ -32,6 +33,21 @@ func rooms() []room {
 			s, err := files.New(ctx, files.Needs{
 				DB: e.db, CAS: e.cas, Links: e.links, Jobs: e.jobs, Once: e.once, Bus: e.bus, People: e.accounts, Clock: e.clock, Log: e.log, Shell: shell, URL: url,
 			}, cfg.Files)
+			if err != nil {
+				return face.Face{}, err
+			}
+			e.onClose(func() error { s.Close(); return nil })
+			return s.Face(), nil
+		}},
+		{"photos", func(ctx context.Context, e *engines, shell web.Shell, cfg Config, url string) (face.Face, error) {
+			pool, err := e.farm()
+			if err != nil {
+				return face.Face{}, err
+			}
+			s, err := photos.New(ctx, photos.Needs{
+				DB: e.db, Jobs: e.jobs, Bus: e.bus, People: e.accounts, Farm: pool, Clock: e.clock, Log: e.log, Shell: shell, URL: url,
+				Key: e.key, Folder: filepath.Join(cfg.Data, "photos"), SQL: cfg.SQL, Bucket: cfg.Bucket, NoSync: cfg.NoSync,
+			}, cfg.Photos)
 			if err != nil {
 				return face.Face{}, err
 			}
@@ -159,6 +175,23 @@ func filesSettings(c *files.Config) []Setting {
 		{Key: "files.collect", Value: &c.Collect, Help: "time between two collections of contents that nothing refers to"},
 		{Key: "files.scrub", Value: &c.Scrub, Help: "time between two readings of everything (0: never by itself)"},
 		{Key: "files.trusted", Value: &c.Trusted, Help: "skip storing content that is known: for a store with one owner, because its time tells that it is known"},
+	}
+}
+
+// photosSettings are the keys of the photos room.
+func photosSettings(c *photos.Config) []Setting {
+	return []Setting{
+		{Key: "photos.copies", Value: &c.Copies, Help: "copies of each original, in as many shards' buckets (fewer with fewer shards)"},
+		{Key: "photos.max-bytes", Value: &c.MaxBytes, Help: "bytes that one photo may have"},
+		{Key: "photos.max-pixels", Value: &c.MaxPixels, Help: "pixels that one photo may have, width times height"},
+		{Key: "photos.quota", Value: &c.Quota, Help: "bytes of originals that a person may keep, bin included (0: no limit)"},
+		{Key: "photos.bin", Value: &c.Bin, Help: "how long removed photos are kept"},
+		{Key: "photos.link-life", Value: &c.LinkLife, Help: "how long a link is good when its maker says nothing"},
+		{Key: "photos.strategy", Value: &c.Strategy, Help: "how people are placed on shards, when the first shard is made: plumb photos place --help lists them"},
+		{Key: "photos.throttle", Value: &c.Throttle, Help: "bytes a second that moves between shards may copy (0: no limit)"},
+		{Key: "photos.grace", Value: &c.Grace, Help: "how long what was moved away stays on the old shard"},
+		{Key: "photos.collect", Value: &c.Collect, Help: "time between two collections of contents that nothing refers to"},
+		{Key: "photos.scrub", Value: &c.Scrub, Help: "time between two readings of everything (0: never by itself)"},
 	}
 }
 

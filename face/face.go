@@ -130,7 +130,7 @@ func (f Face) Valid() error {
 		if !o.Access.Declared() {
 			return fmt.Errorf("face %s: operation %s %s declares no access", f.Name, o.Method, o.Path)
 		}
-		if len(o.Path) <= len(prefix) || o.Path[:len(prefix)] != prefix {
+		if o.Path != strings.TrimSuffix(prefix, "/") && (len(o.Path) <= len(prefix) || o.Path[:len(prefix)] != prefix) {
 			return fmt.Errorf("face %s: operation %s %s is not below %s", f.Name, o.Method, o.Path, prefix)
 		}
 	}
