@@ -1,0 +1,364 @@
+package photos
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"plumb/base/clock"
+	"plumb/base/errs"
+	"plumb/engines/accounts"
+	"plumb/engines/bus"
+	"plumb/engines/farm"
+	"plumb/engines/jobs"
+	"plumb/engines/sqldb"
+	"plumb/engines/sqldb/sqldbtest"
+	"plumb/engines/web"
+	"plumb/systems/photos/internal/painted"
+	"plumb/systems/photos/internal/shard"
+)
+
+// noon is when the tests' clocks stand.
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+
+// TestMain lets the test's program be a child of the farm too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "farm" {
+		if err := farm.Serve(context.Background(), Works()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// house is the room behind its real doors, with people and a clock that stands still.
+type house struct {
+	*System
+	t      testing.TB
+	clock  *clock.Manual
+	people *accounts.Accounts
+	queue  *jobs.Queue
+	http   http.Handler
+	tokens map[string]string // by person's name
+	who    map[string]Person
+}
+
+// paper is a shell without a frame.
+type paper struct{}
+
+func (paper) Show(w http.ResponseWriter, r *http.Request, t *template.Template, v web.View) error {
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, v.Template, v.Data); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if v.Status != 0 {
+		w.WriteHeader(v.Status)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// setup is what a test may change before the room is opened.
+type setup struct {
+	config Config
+	needs  Needs
+}
+
+// theFarm is one pool for all tests of the package: a child serves many.
+var theFarm = sync.OnceValues(func() (*farm.Pool, error) {
+	return farm.New(farm.Options{Args: []string{"farm"}, Size: 2, Idle: 5 * time.Second})
+})
+
+func open(t testing.TB, kind string, change ...func(*setup)) *house {
+	t.Helper()
+	ctx := context.Background()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	url := sqldbtest.URL(t, kind)
+	db, err := sqldb.Open(ctx, url, sqldb.Options{RunTwice: true})
+	must(err)
+	h := &house{t: t, clock: clock.NewManual(noon), tokens: map[string]string{}, who: map[string]Person{}}
+	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelError}))
+	wire := bus.Memory()
+	h.people, err = accounts.New(ctx, accounts.Needs{DB: db, Bus: wire, Clock: h.clock, Log: log})
+	must(err)
+	h.queue, err = jobs.Open(ctx, db, jobs.Config{Log: log, Clock: h.clock, Workers: -1})
+	must(err)
+	pool, err := theFarm()
+	must(err)
+	up := setup{config: Defaults(), needs: Needs{DB: db, Jobs: h.queue, Bus: wire, People: h.people, Clock: h.clock, Log: log, Shell: paper{}, URL: "http://plumb.test",
+		Key: bytes.Repeat([]byte{7}, 32), Folder: t.TempDir(), Farm: pool, Options: sqldb.Options{RunTwice: true}}}
+	if kind == sqldbtest.Postgres {
+		up.needs.SQL = url
+	}
+	for _, f := range change {
+		f(&up)
+	}
+	h.System, err = New(ctx, up.needs, up.config)
+	must(err)
+	t.Cleanup(func() {
+		h.System.Close()
+		h.people.Close()
+		wire.Close()
+		db.Close()
+	})
+	must(h.queue.Register(h.Face().Work...))
+	h.mount(log)
+	for _, name := range []string{"ada", "bob"} {
+		h.enter(name)
+	}
+	h.enter("boss", web.Operator)
+	return h
+}
+
+// mount puts the room's doors behind a gate, as the house does.
+func (h *house) mount(log *slog.Logger) {
+	h.t.Helper()
+	mux := http.NewServeMux()
+	gate := web.NewGate(h.people, log)
+	api := web.NewAPI(mux, gate, "test")
+	face := h.Face()
+	if err := face.Valid(); err != nil {
+		h.t.Fatal(err)
+	}
+	api.Add(face.API...)
+	for _, p := range face.Pages {
+		method, path, _ := strings.Cut(p.Pattern, " ")
+		if !p.Root {
+			path = "/photos" + path
+		}
+		mux.Handle(method+" "+path, gate.Page(p))
+	}
+	h.http = web.House(mux, gate, web.Options{})
+}
+
+// enter makes a person with a token, or gives one to somebody who is there.
+func (h *house) enter(name string, roles ...web.Access) {
+	h.t.Helper()
+	root := web.Who{Kind: "person", Name: "admin", Roles: []web.Access{web.Admin}}
+	p, err := h.people.Add(context.Background(), root, name, roles...)
+	if errs.Is(err, errs.Conflict) {
+		p, err = h.people.Named(context.Background(), name)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	secret, _, err := h.people.NewToken(context.Background(), root, name, "test", 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.tokens[name], h.who[name] = secret, Person{ID: p.ID, Operator: len(roles) > 0}
+}
+
+// testWriter sends the room's log to the test's.
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(b []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(b)))
+	return len(b), nil
+}
+
+// each runs fn on a fresh room on each database.
+func each(t *testing.T, fn func(t *testing.T, h *house), change ...func(*setup)) {
+	for _, kind := range sqldbtest.Kinds() {
+		t.Run(kind, func(t *testing.T) { fn(t, open(t, kind, change...)) })
+	}
+}
+
+// one runs fn on SQLite only: where the database makes no difference.
+func one(t *testing.T, fn func(t *testing.T, h *house), change ...func(*setup)) {
+	fn(t, open(t, sqldbtest.SQLite, change...))
+}
+
+// call sends a request of a named person ("" for a stranger) and returns the answer.
+// body is bytes, text, a reader, or anything that becomes JSON.
+func (h *house) call(method, path, name string, body any, headers ...string) *httptest.ResponseRecorder {
+	var r io.Reader
+	kind := "application/json"
+	switch b := body.(type) {
+	case nil:
+	case string:
+		r, kind = strings.NewReader(b), "image/jpeg"
+	case []byte:
+		r, kind = bytes.NewReader(b), "image/jpeg"
+	case io.Reader:
+		r, kind = b, "image/jpeg"
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		r = bytes.NewReader(text)
+	}
+	req := httptest.NewRequest(method, path, r)
+	req.Header.Set("Content-Type", kind)
+	if name != "" {
+		req.Header.Set("Authorization", "Bearer "+h.tokens[name])
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.http.ServeHTTP(w, req)
+	return w
+}
+
+// get sends a request, wants the status, and decodes the answer into T.
+func get[T any](h *house, status int, method, path, name string, body any, headers ...string) T {
+	h.t.Helper()
+	w := h.call(method, path, name, body, headers...)
+	if w.Code != status {
+		h.t.Fatalf("%s %s: %d %s, want %d", method, path, w.Code, w.Body, status)
+	}
+	var v T
+	if w.Body.Len() > 0 {
+		if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
+			h.t.Fatalf("%s %s: %s: %v", method, path, w.Body, err)
+		}
+	}
+	return v
+}
+
+// picture returns a small photo, another for each seed, with what a camera writes.
+func photograph(seed uint64, change ...func(*painted.Facts)) []byte {
+	f := painted.Facts{Taken: noon.Add(time.Duration(seed) * -24 * time.Hour), Make: "Canon", Model: "Canon EOS R5", Lens: "RF50mm F1.2 L USM",
+		Exposure: 1.0 / 250, FNumber: 2.8, ISO: 100, Focal: 50, Placed: true, Lat: 38.7139, Lon: -9.1394}
+	for _, c := range change {
+		c(&f)
+	}
+	return painted.JPEG(painted.Landscape(seed, 96, 64), f)
+}
+
+// put uploads a photo by the verb.
+func (h *house) put(name string, body []byte) Photo {
+	h.t.Helper()
+	p, _, err := h.Upload(context.Background(), h.who[name], bytes.NewReader(body), UploadOptions{Name: "IMG_1.JPG", Size: int64(len(body))})
+	if err != nil {
+		h.t.Fatalf("%s uploads: %v", name, err)
+	}
+	return p
+}
+
+// ready makes a photo's sizes, as the job does.
+func (h *house) ready(p Photo) Photo {
+	h.t.Helper()
+	if err := h.makeSizes(context.Background(), p.Owner, p.ID); err != nil {
+		h.t.Fatal(err)
+	}
+	p, err := h.Get(context.Background(), Person{ID: p.Owner}, p.ID)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p
+}
+
+// bytesOf reads an image by the verb.
+func (h *house) image(name, id, size string) []byte {
+	h.t.Helper()
+	img, err := h.OpenImage(context.Background(), h.who[name], id, size)
+	if err != nil {
+		h.t.Fatalf("%s opens the %s of %s: %v", name, size, id, err)
+	}
+	defer img.Close()
+	b, err := io.ReadAll(img)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return b
+}
+
+// listed returns the ids that a filter gives, in pages of two.
+func (h *house) listed(name string, f Filter) []string {
+	h.t.Helper()
+	var list []string
+	for f.Limit = 2; ; {
+		photos, next, err := h.List(context.Background(), h.who[name], f)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		for _, p := range photos {
+			list = append(list, p.ID)
+		}
+		if f.Cursor = next; next == "" {
+			return list
+		}
+	}
+}
+
+// sound fails the test where a count is not exact.
+func (h *house) sound() {
+	h.t.Helper()
+	if err := h.CheckAll(context.Background()); err != nil {
+		h.t.Error(err)
+	}
+}
+
+// add adds a shard, and waits until its people have moved.
+func (h *house) add(name string) {
+	h.t.Helper()
+	if _, err := h.AddShard(context.Background(), h.who["boss"], NewShard{Name: name}); err != nil {
+		h.t.Fatal(err)
+	}
+	h.settle()
+}
+
+// settle does the set's work until nobody moves.
+func (h *house) settle() {
+	h.t.Helper()
+	for range 200 {
+		for _, w := range h.set.Work() {
+			if err := w.Run(context.Background(), []byte("{}")); err != nil {
+				h.t.Log(w.Kind, err)
+			}
+		}
+		list, _, err := h.Migrations(context.Background(), h.who["boss"], "", 100)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		busy := false
+		for _, m := range list {
+			busy = busy || m.State != shard.Done
+		}
+		if !busy {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	h.t.Fatal("the moves do not end")
+}
+
+// kind checks an error's kind.
+func kind(t testing.TB, what string, err error, want errs.Kind) {
+	t.Helper()
+	if !errs.Is(err, want) {
+		t.Errorf("%s: %v, want the kind %q", what, err, want)
+	}
+}
+
+// problem checks that an answer is a refusal as RFC 9457 has it.
+func problem(t testing.TB, what string, w *httptest.ResponseRecorder, status int, says string) {
+	t.Helper()
+	var d web.Document
+	err := json.Unmarshal(w.Body.Bytes(), &d)
+	if w.Code != status || err != nil || d.Title == "" || d.Status != status || !strings.Contains(w.Header().Get("Content-Type"), "problem+json") || !strings.Contains(w.Body.String(), says) {
+		t.Errorf("%s: %d %s %s; want a problem of status %d that says %q", what, w.Code, w.Header().Get("Content-Type"), w.Body, status, says)
+	}
+}
