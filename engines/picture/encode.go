@@ -8,8 +8,9 @@ import (
 	"hash/crc32"
 	"image"
 	"image/color"
-	"image/jpeg"
 	"image/png"
+
+	"plumb/engines/picture/jpeg"
 )
 
 const defaultQuality = 82
@@ -32,19 +33,14 @@ func (t *target) encode(m model, icc []byte) (Resized, error) {
 	if quality == 0 {
 		quality = defaultQuality
 	}
-	var img image.Image
-	switch m {
-	case gray:
-		img = &image.Gray{Pix: t.planes[0].pix, Stride: t.w, Rect: image.Rect(0, 0, t.w, t.h)}
-	default:
+	if m != gray {
 		t.toYCC(m)
-		img = &image.YCbCr{Y: t.planes[0].pix, Cb: t.planes[1].pix, Cr: t.planes[2].pix, YStride: t.w, CStride: t.planes[1].w,
-			SubsampleRatio: image.YCbCrSubsampleRatio420, Rect: image.Rect(0, 0, t.w, t.h)}
 	}
-	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: quality}); err != nil {
-		return out, err
+	img := jpeg.Image{Width: t.w, Height: t.h, Profile: icc}
+	for _, p := range t.planes {
+		img.Planes = append(img.Planes, p.pix)
 	}
-	out.Bytes = withJPEGProfile(b.Bytes(), icc)
+	out.Bytes = jpeg.Encode(make([]byte, 0, t.w*t.h/5+2048), img, quality)
 	return out, nil
 }
 
@@ -133,20 +129,6 @@ func (t *target) blur(m model) string {
 		}
 	}
 	return hex.EncodeToString(out)
-}
-
-// withJPEGProfile puts a colour profile after the file's beginning.
-func withJPEGProfile(file, icc []byte) []byte {
-	if icc == nil {
-		return file
-	}
-	out := make([]byte, 0, len(file)+len(icc)+18)
-	out = append(out, file[:2]...)
-	out = append(out, 0xff, 0xe2)
-	out = binary.BigEndian.AppendUint16(out, uint16(2+len(iccMagic)+2+len(icc)))
-	out = append(out, iccMagic...)
-	out = append(out, 1, 1)
-	return append(append(out, icc...), file[2:]...)
 }
 
 // withPNGProfile puts a colour profile after the file's header.

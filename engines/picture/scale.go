@@ -2,70 +2,83 @@ package picture
 
 import "math"
 
-// scaler makes one plane of samples smaller, row by row as they come: each row is
-// filtered across and kept until the last row of the result that needs it is made, so
-// that memory is a few rows and the result. The filter is Lanczos' with three lobes.
+// scaler makes one plane of samples smaller, row by row as they come: three rows at a
+// time are filtered across, and kept until the last row of the result that needs them is
+// made, so that memory is a few rows and the result. The filter is Lanczos' with three
+// lobes.
+//
+// Several samples share a word, and sums and products with a weight are those of all of
+// them: a word is the sum of its lanes, each times a power of two. A bias keeps lanes
+// from being negative in the end, when they are taken apart.
 type scaler struct {
-	w, h       int // of the result
-	out        []uint8
-	across     []tap // one a column of the result
-	down       []tap // one a row
-	ring       [][]uint64
-	in, next   int       // rows that came, rows that are made
-	then       []*scaler // smaller ones that are made of this one's result
-	sums       []uint64
-	same       bool // the result is what comes
-	weights    int  // of a column
-	flatAcross []int32
+	w, h     int // of the result
+	out      []uint8
+	across   []tap      // one a column of the result
+	down     []tap      // one a row
+	three    []uint64   // rows that are not filtered yet, a lane each
+	ring     [][]uint64 // rows that are, two columns a word
+	sums     []uint64
+	height   int       // rows that will come
+	in, next int       // rows that came, rows that are made
+	then     []*scaler // smaller ones that are made of this one's result
+	same     bool      // the result is what comes
 }
 
 // tap is which samples make one of the result, and how much of each.
 type tap struct {
 	from    int
-	weights []int32
+	weights []int16
 }
 
 const (
-	weightBits = 14 // a tap's weights sum up to 1<<weightBits
-	keepBits   = 5  // what rows keep below a whole level until columns are done
-	lane       = 32
-	laneBias   = 1 << 30 // keeps sums of two lanes in a word apart: never negative
+	acrossBits = 11 // a column's weights sum up to 1<<acrossBits
+	downBits   = 14
+	keepBits   = 5 // what rows keep below a whole level until columns are done
+
+	lanes    = 3
+	laneBits = 21
+	laneMask = 1<<laneBits - 1
+	rowShift = acrossBits - keepBits
+	rowBias  = 1<<18 + 1<<(rowShift-1) // the most that weights below 0 take away is half as much
+
+	pairBits  = 32
+	pairShift = downBits + keepBits
+	pairBias  = 1 << 29
+	// What a row's bias has become of, when weights that sum up to 1 have been applied.
+	pairStart = pairBias + 1<<(pairShift-1) - 1<<18>>rowShift<<downBits
 )
 
 // newScaler scales from sw by sh samples to w by h, whose middles lie stepX and stepY
 // samples apart.
 func newScaler(sw, sh, w, h int, stepX, stepY float64) *scaler {
-	s := &scaler{w: w, h: h, out: make([]uint8, w*h)}
+	s := &scaler{w: w, h: h, height: sh, out: make([]uint8, w*h)}
 	if sw == w && sh == h && stepX == 1 && stepY == 1 {
 		s.same = true
 		return s
 	}
-	s.across, s.down = taps(sw, w, stepX), taps(sh, h, stepY)
-	for _, t := range s.across {
-		s.flatAcross = append(s.flatAcross, t.weights...)
+	s.across, _ = taps(sw, w, stepX, acrossBits)
+	s.down, s.rows = taps(sh, h, stepY, downBits)
+	s.three = make([]uint64, sw+3)
+	rows, words := s.rows+lanes, (w+1)/2
+	all := make([]uint64, words*(rows+1))
+	for range rows {
+		s.ring = append(s.ring, all[:words])
+		all = all[words:]
 	}
-	s.weights = len(s.across[0].weights)
-	rows := 0
-	for _, t := range s.down {
-		rows = max(rows, len(t.weights))
-	}
-	s.ring = make([][]uint64, rows)
-	words := make([]uint64, (w+1)/2*(rows+1))
-	for i := range s.ring {
-		s.ring[i], words = words[:(w+1)/2], words[(w+1)/2:]
-	}
-	s.sums = words
+	s.sums = all
 	return s
 }
 
-// taps returns the filter of n results from size samples, all of one length.
-func taps(size, n int, step float64) []tap {
+// taps returns the filter of n results from size samples: its length, and weights that
+// are filled up with zeros to a multiple of four.
+func taps(size, n int, step float64, bits int) (filter []tap, length int) {
 	const lobes = 3
 	scale := max(step, 1) // when there are not more results than samples, samples are joined up
 	reach := lobes * scale
-	length := min(int(math.Ceil(2*reach))+1, size)
+	length = min(int(math.Ceil(2*reach)), size)
+	padded := (length + 3) &^ 3
 	out := make([]tap, n)
-	all := make([]int32, n*length)
+	all := make([]int16, n*padded)
 	exact := make([]float64, length)
 	for i := range out {
 		middle := (float64(i)+0.5)*step - 0.5
@@ -75,13 +88,13 @@ func taps(size, n int, step float64) []tap {
 			exact[j] = lanczos((float64(from+j)-middle)/scale, lobes)
 			sum += exact[j]
 		}
-		t := tap{from, all[i*length:][:length:length]}
-		rest, most := int32(1<<weightBits), 0
-		if math.Abs(sum) < 1e-6 { // the edge of a plane that is shorter than its picture
+		t := tap{from, all[i*padded:][:padded]}
+		rest, most := int16(1)<<bits, 0
+		if sum < 0.1*scale { // the edge of a plane that is shorter than its picture
 			t.weights[min(max(int(middle)-from, 0), length-1)] = rest
 		} else {
 			for j := range exact {
-				t.weights[j] = int32(math.Round(exact[j] / sum * (1 << weightBits)))
+				t.weights[j] = int16(math.Round(exact[j] / sum * float64(int(1)<<bits)))
 				rest -= t.weights[j]
 				if t.weights[j] > t.weights[most] {
 					most = j
@@ -91,7 +104,7 @@ func taps(size, n int, step float64) []tap {
 		}
 		out[i] = t
 	}
-	return out
+	return out, length
 }
 
 func lanczos(x float64, lobes float64) float64 {
@@ -105,19 +118,33 @@ func lanczos(x float64, lobes float64) float64 {
 	return lobes * math.Sin(x) * math.Sin(x/lobes) / (x * x)
 }
 
-// push takes the next row of samples.
+// push takes the next row of samples, of which there are as many as newScaler was told.
 func (s *scaler) push(row []uint8) {
-	if s.next == s.h {
+	if s.next == s.h || s.in == s.height {
 		return
 	}
+	s.in++
 	if s.same {
 		copy(s.out[s.next*s.w:], row)
 		s.made()
 		return
 	}
-	s.filter(row, s.ring[s.in%len(s.ring)])
-	s.in++
-	for s.next < s.h && s.down[s.next].from+len(s.down[s.next].weights) <= s.in {
+	n := (s.in-1)%lanes + 1
+	three := s.three[:len(row)]
+	if shift := (n - 1) * laneBits & 63; shift == 0 {
+		for x, v := range row {
+			three[x] = uint64(v)
+		}
+	} else {
+		for x, v := range row {
+			three[x] |= uint64(v) << shift
+		}
+	}
+	if n < lanes && s.in < s.height {
+		return
+	}
+	s.filter(n)
+	for s.next < s.h && s.down[s.next].from+s.rows <= s.in {
 		s.sum(s.down[s.next])
 		s.made()
 	}
@@ -131,69 +158,66 @@ func (s *scaler) made() {
 	}
 }
 
-// filter makes a row narrower. Two results share a word, with keepBits below a level.
-func (s *scaler) filter(row []uint8, out []uint64) {
-	const shift = weightBits - keepBits
-	weights, n := s.flatAcross, s.weights
-	for i := range out {
-		word := uint64(0)
-		for half := range 2 {
-			x := 2*i + half
-			if x == s.w {
-				break
-			}
-			px := row[s.across[x].from:][:n]
-			ws := weights[:n]
-			weights = weights[n:]
-			sum := int32(1 << (shift - 1))
-			for len(px) >= 4 && len(ws) >= 4 {
-				sum += int32(px[0])*ws[0] + int32(px[1])*ws[1] + int32(px[2])*ws[2] + int32(px[3])*ws[3]
-				px, ws = px[4:], ws[4:]
-			}
-			for j := range px {
-				if j < len(ws) {
-					sum += int32(px[j]) * ws[j]
-				}
-			}
-			v := sum >> shift
-			if uint32(v) > 255<<keepBits {
-				v = ^(v >> 31) & (255 << keepBits)
-			}
-			word |= uint64(v) << (lane * half)
-		}
-		out[i] = word
+// filter makes the n rows that wait narrower and puts them into the ring. What comes
+// out is still biased, and still too much or too little where samples overshoot: sum
+// sees to that.
+func (s *scaler) filter(n int) {
+	const start = rowBias<<(2*laneBits) | rowBias<<laneBits | rowBias
+	const mask = laneMask >> rowShift
+	var rows [lanes][]uint64
+	words := len(s.sums)
+	for i := range rows {
+		rows[i] = s.ring[(s.in-n+i)%len(s.ring)][:words] // where fewer wait, into places of rows to come
 	}
+	first, second, third := rows[0], rows[1], rows[2]
+	for i := range words {
+		t := &s.across[2*i]
+		a := dot(s.three[t.from:], t.weights) + start
+		b := a
+		if 2*i+1 < len(s.across) {
+			t := &s.across[2*i+1]
+			b = dot(s.three[t.from:], t.weights) + start
+		}
+		first[i] = a>>rowShift&mask | b>>rowShift&mask<<pairBits
+		second[i] = a>>(laneBits+rowShift)&mask | b>>(laneBits+rowShift)&mask<<pairBits
+		third[i] = a>>(2*laneBits+rowShift)&mask | b>>(2*laneBits+rowShift)&mask<<pairBits
+	}
+}
+
+// dot is the sum of samples times weights, of which there is a multiple of four.
+func dot(px []uint64, ws []int16) (sum uint64) {
+	for j := 0; j+4 <= len(ws) && j+4 <= len(px); j += 4 {
+		p, w := (*[4]uint64)(px[j:]), (*[4]int16)(ws[j:])
+		sum += p[0]*uint64(w[0]) + p[1]*uint64(w[1]) + p[2]*uint64(w[2]) + p[3]*uint64(w[3])
+	}
+	return sum
 }
 
 // sum makes a row of the result of those in the ring.
 func (s *scaler) sum(t tap) {
-	const shift = weightBits + keepBits
-	const start = laneBias + 1<<(shift-1)
 	sums := s.sums
 	for i := range sums {
-		sums[i] = start<<lane | start
+		sums[i] = pairStart<<pairBits | pairStart
 	}
-	ring, j := len(s.ring), 0
-	// A negative weight borrows from the upper lane what the next positive one gives
-	// back: words are sums of lanes, exact as long as each lane's own sum fits.
-	for ; j+4 <= len(t.weights); j += 4 {
-		a, b := s.ring[(t.from+j)%ring][:len(sums)], s.ring[(t.from+j+1)%ring][:len(sums)]
-		c, d := s.ring[(t.from+j+2)%ring][:len(sums)], s.ring[(t.from+j+3)%ring][:len(sums)]
+	row := func(j int) []uint64 { return s.ring[(t.from+j)%len(s.ring)][:len(sums)] }
+	j := 0
+	for ; j+4 <= s.rows; j += 4 {
+		a, b, c, d := row(j), row(j+1), row(j+2), row(j+3)
 		wa, wb, wc, wd := uint64(t.weights[j]), uint64(t.weights[j+1]), uint64(t.weights[j+2]), uint64(t.weights[j+3])
 		for i := range sums {
 			sums[i] += a[i]*wa + b[i]*wb + c[i]*wc + d[i]*wd
 		}
 	}
-	for ; j < len(t.weights); j++ {
-		a, wa := s.ring[(t.from+j)%ring][:len(sums)], uint64(t.weights[j])
+	for ; j < s.rows; j++ {
+		a, wa := row(j), uint64(t.weights[j])
 		for i := range sums {
 			sums[i] += a[i] * wa
 		}
 	}
 	out := s.out[s.next*s.w:][:s.w]
 	for i, v := range sums {
-		low := (int32(uint32(v)) - laneBias) >> shift
-		high := (int32(uint32(v>>lane)) - laneBias) >> shift
+		low := (int32(uint32(v)) - pairBias) >> pairShift
+		high := (int32(uint32(v>>pairBits)) - pairBias) >> pairShift
 		if uint32(low) > 255 {
 			low = ^(low >> 31) & 255
 		}

@@ -99,15 +99,15 @@ func jpegError(err error) error {
 
 // profile returns the picture's colour profile if results need it: nil when there is
 // none, it is sRGB, or it is not for the colours that results have. Not more than
-// maxProfile bytes, which profiles of cameras and phones are far below.
+// jpeg.MaxProfile bytes, which profiles of cameras and phones are far below.
 func (f *found) profile(w *window, m model) ([]byte, error) {
 	var icc []byte
 	for _, s := range f.icc {
-		b, err := w.bytes(s, maxProfile*4)
+		b, err := w.bytes(s, 4*jpeg.MaxProfile)
 		if err != nil {
 			return nil, err
 		}
-		if b == nil || len(icc)+len(b) > maxProfile*4 {
+		if b == nil || len(icc)+len(b) > 4*jpeg.MaxProfile {
 			return nil, nil
 		}
 		icc = append(icc, b...)
@@ -115,7 +115,7 @@ func (f *found) profile(w *window, m model) ([]byte, error) {
 	if f.zlibICC {
 		icc = inflateICC(icc)
 	}
-	if len(icc) < 128 || len(icc) > maxProfile || bytes.Contains(icc, []byte("sRGB IEC61966")) || bytes.Contains(icc, []byte("s\x00R\x00G\x00B\x00 \x00I\x00E\x00C\x006")) {
+	if len(icc) < 128 || len(icc) > jpeg.MaxProfile || bytes.Contains(icc, []byte("sRGB IEC61966")) || bytes.Contains(icc, []byte("s\x00R\x00G\x00B\x00 \x00I\x00E\x00C\x006")) {
 		return nil, nil
 	}
 	// Byte 16 of a profile names the colours that it is for.
@@ -124,9 +124,6 @@ func (f *found) profile(w *window, m model) ([]byte, error) {
 	}
 	return icc, nil
 }
-
-// maxProfile fits in one segment of a JPEG file.
-const maxProfile = 65_000
 
 // inflateICC unpacks PNG's chunk, of which not more is taken than a profile may have.
 func inflateICC(b []byte) []byte {
@@ -138,7 +135,7 @@ func inflateICC(b []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	icc, err := io.ReadAll(io.LimitReader(z, maxProfile+1))
+	icc, err := io.ReadAll(io.LimitReader(z, jpeg.MaxProfile+1))
 	if err != nil {
 		return nil
 	}
