@@ -37,7 +37,7 @@ type sharedPage struct {
 }
 
 // sharedWall is how many photos a page of a link has.
-const sharedWall = 200
+const sharedWall = 100
 
 // sharedCSS and sharedJS are in each such page.
 var (

@@ -2,7 +2,7 @@
 (() => {
   const wall = document.querySelector(".wall"), make = (tag, props = {}, ...below) => { const e = Object.assign(document.createElement(tag), props); e.append(...below); return e; };
   if (!wall || !window.HTMLDialogElement) return;
-  const links = () => [...wall.querySelectorAll("a[data-large]")];
+  const links = () => [...wall.querySelectorAll("a[data-size]")];
 
   // More, while one scrolls. A fetched page brings the places of its photos along.
   let busy = false;
@@ -13,8 +13,10 @@
     try {
       const res = await fetch(more.href);
       if (!res.ok) throw 0;
-      const page = new DOMParser().parseFromString(await res.text(), "text/html"), rules = new CSSStyleSheet();
-      rules.replaceSync(page.querySelector("style.places").textContent);
+      // The page's own styles, which its policy allows and ours does not, are put aside.
+      const text = (await res.text()).replace(/<style( class="places")?>([^<]*)<\/style>/g, "<template$1>$2</template>");
+      const page = new DOMParser().parseFromString(text, "text/html"), rules = new CSSStyleSheet();
+      rules.replaceSync(page.querySelector("template.places").content.textContent);
       document.adoptedStyleSheets.push(rules);
       wall.append(...page.querySelectorAll(".wall > li"));
       const next = page.querySelector(".more a");
@@ -44,8 +46,11 @@
     const a = links()[i], slide = track.children[i];
     if (!a || !slide || slide.firstChild) return;
     const img = make("img", { alt: a.querySelector("img").alt, sizes: "100vw", decoding: "async", draggable: false });
-    img.srcset = a.dataset.set;
-    img.src = a.dataset.large;
+    const [w, h] = a.dataset.size.split(" ").map(Number), long = Math.max(w, h), base = a.pathname;
+    img.srcset = [["small", 400], ["medium", 1000], ["large", 2000]].map(([name, edge]) => `${base}/${name} ${Math.max(1, Math.round(w * Math.min(1, edge / long)))}w`).filter((v, i, all) => !i || v.split(" ")[1] !== all[i - 1].split(" ")[1]).join(", ");
+    img.src = `${base}/medium`;
+    slide.style.backgroundImage = `url("${base}/small")`; // until it is there
+    img.addEventListener("load", () => { slide.style.backgroundImage = ""; });
     slide.append(img);
   };
   const show = (i) => {
@@ -56,8 +61,8 @@
     const a = list[at], total = Number(wall.dataset.total) || list.length;
     count.textContent = `${at + 1} of ${total}`;
     says.replaceChildren(a.dataset.caption ?? "", make("small", { textContent: a.dataset.when ?? "" }));
-    save.hidden = !a.dataset.save;
-    save.href = a.dataset.save ?? "";
+    save.hidden = !("save" in wall.dataset);
+    save.href = `${a.pathname}/original`;
     box.querySelector('[data-by="-1"]').disabled = at === 0;
     box.querySelector('[data-by="1"]').disabled = at === list.length - 1 && !document.querySelector(".more a");
     history.replaceState({ photo: at }, "", a.href);
@@ -79,7 +84,7 @@
   const close = () => { if (box.open) box.close(); };
 
   wall.addEventListener("click", (e) => {
-    const a = e.target.closest("a[data-large]");
+    const a = e.target.closest("a[data-size]");
     if (!a || e.ctrlKey || e.metaKey || e.shiftKey || e.button) return;
     e.preventDefault();
     open(links().indexOf(a));

@@ -73,12 +73,12 @@ class Transfer {
   start() {
     this.state = "sending";
     const q = new URLSearchParams({ name: this.name });
-    if (this.file.lastModified) q.set("modified", new Date(this.file.lastModified).toISOString());
     if (form.dataset.album) q.set("album", form.dataset.album);
     const x = this.x = new XMLHttpRequest();
     x.open("POST", `${form.dataset.endpoint}?${q}`);
     x.setRequestHeader("X-CSRF-Token", csrf());
     x.setRequestHeader("Idempotency-Key", this.key); // tried again, it is still one upload
+    if (this.file.lastModified) x.setRequestHeader("X-Modified", new Date(this.file.lastModified).toISOString());
     x.setRequestHeader("Content-Type", this.file.type || "application/octet-stream");
     x.upload.addEventListener("progress", (e) => {
       this.sent = e.loaded;
