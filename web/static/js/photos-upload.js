@@ -19,12 +19,11 @@ export function element(tag, props = {}, ...below) {
   return el;
 }
 
+// icon is drawn as those of the page are, of which there is one at least.
 export function icon(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  const svg = document.querySelector("main svg.icon").cloneNode(true);
   svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  use.setAttribute("href", `/static/icons.svg#${name}`);
-  svg.append(use);
+  svg.querySelector("use").setAttribute("href", `/static/icons.svg#${name}`);
   return svg;
 }
 
