@@ -168,6 +168,7 @@ func (s *Set) follow(ctx context.Context, owner string, stood *int64, try func(c
 		return err
 	}
 	end := time.Now().Add(patience)
+	var leavingSince time.Time
 	cleared := int64(0) // the version of the directory in whose time there was no pin
 	for hops := 0; ; hops++ {
 		d := s.dir.Load()
@@ -187,14 +188,22 @@ func (s *Set) follow(ctx context.Context, owner string, stood *int64, try func(c
 			return errs.TryAfter(time.Second, "what you have is being moved to another shard, which takes longer than it should: try again")
 		}
 		wait := false
+		err = nil
 		switch off.why {
 		case gone, coming:
-			err = s.redirect(ctx, owner, d, off.peer)
+			err = s.redirect(ctx, owner, d, at, off.peer, off.turn)
 			wait = hops > 3 // others are at it too
 		case ready:
 			err = s.settle(ctx, owner, d, at, off)
 			wait = hops > 3
 		case leaving:
+			// The switch takes milliseconds. Where it does not, whoever was at it is gone,
+			// and the owner stays for now.
+			if leavingSince.IsZero() {
+				leavingSince = time.Now()
+			} else if time.Since(leavingSince) > switchTime+time.Second {
+				err = at.unleave(ctx, owner, off.turn)
+			}
 			wait = true
 		case missing:
 			var found bool
@@ -222,16 +231,15 @@ func (s *Set) follow(ctx context.Context, owner string, stood *int64, try func(c
 	}
 }
 
-// redirect remembers that the owner is on another shard.
-func (s *Set) redirect(ctx context.Context, owner string, d *directory, peer int64) error {
+// redirect remembers that the owner is on another shard, as the row at says.
+func (s *Set) redirect(ctx context.Context, owner string, d *directory, at *Shard, peer, turn int64) error {
 	if d.shards[peer] == nil {
 		// A shard that is newer than what is known here, or that is gone.
 		if err := s.reload(ctx); err != nil {
 			return err
 		}
 		if d = s.dir.Load(); d.shards[peer] == nil {
-			_, err := d.shard(peer)
-			return err
+			return s.astray(ctx, owner, d, at, peer, turn)
 		}
 	}
 	if d.mapped(owner) == peer {
@@ -242,6 +250,26 @@ func (s *Set) redirect(ctx context.Context, owner string, d *directory, peer int
 	}
 	d.where.put(owner, peer)
 	return nil
+}
+
+// astray decides about an owner of whom a row says that they are on a shard which is not
+// there: removed, and then they went on from it; lost, and then what is here is what is
+// left; or away for now.
+func (s *Set) astray(ctx context.Context, owner string, d *directory, at *Shard, peer, turn int64) error {
+	known := nameOf(d.records, peer) != ""
+	if known && !d.isLost(peer) {
+		_, err := d.shard(peer)
+		return err
+	}
+	d.where.forget(owner)
+	found, err := s.lookUp(ctx, owner, d, peer)
+	if err != nil || found || d.mapped(owner) != at.No {
+		return err
+	}
+	return at.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, sqlOwnerTakeOver, owner, turn)
+		return err
+	})
 }
 
 // settle finds out who holds an owner that is ready here: we do, if the shard that they
@@ -256,7 +284,7 @@ func (s *Set) settle(ctx context.Context, owner string, d *directory, at *Shard,
 		return err
 	}
 	if !found || there.state != gone || there.peer != at.No {
-		return s.redirect(ctx, owner, d, off.peer)
+		return s.redirect(ctx, owner, d, at, off.peer, off.turn)
 	}
 	return at.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		_, err := tx.Exec(ctx, sqlOwnerSettle, owner, off.turn)

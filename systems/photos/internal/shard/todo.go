@@ -8,36 +8,9 @@ import (
 
 	"plumb/base/errs"
 	"plumb/engines/cas"
-	"plumb/engines/jobs"
 )
 
 var errTodo = errs.New(errs.Internal, "not there yet")
-
-func (s *Set) Add(ctx context.Context, n New) (*Shard, Migration, error) {
-	return nil, Migration{}, errTodo
-}
-func (s *Set) Weigh(ctx context.Context, name string, weight float64) (Migration, error) {
-	return Migration{}, errTodo
-}
-func (s *Set) Drain(ctx context.Context, name string) (Migration, error) { return Migration{}, errTodo }
-func (s *Set) Remove(ctx context.Context, name string) error             { return errTodo }
-func (s *Set) MarkLost(ctx context.Context, name string) (Migration, error) {
-	return Migration{}, errTodo
-}
-func (s *Set) Pin(ctx context.Context, owner, shard string) (Migration, error) {
-	return Migration{}, errTodo
-}
-func (s *Set) Unpin(ctx context.Context, owner string) (Migration, error) {
-	return Migration{}, errTodo
-}
-func (s *Set) Migrations(ctx context.Context, cursor string, limit int) ([]Migration, string, error) {
-	return nil, "", errTodo
-}
-func (s *Set) Migration(ctx context.Context, id string) (Migration, error) {
-	return Migration{}, errTodo
-}
-func (s *Set) Pause(ctx context.Context, id string) error  { return errTodo }
-func (s *Set) Resume(ctx context.Context, id string) error { return errTodo }
 
 // Load is what one shard holds and does, over all processes.
 type Load struct {
@@ -105,7 +78,6 @@ func (s *Set) Import(ctx context.Context, owner string, rows []Row, fetch func(c
 	return errTodo
 }
 
-func (s *Set) Work() []jobs.Work                  { return nil }
 func (s *Set) Collectors() []prometheus.Collector { return nil }
 
 type doors struct{}
@@ -114,9 +86,5 @@ func newDoors() *doors { return &doors{} }
 
 type boards struct{}
 
-type tableText struct{}
-
-func texts(t []Table) ([]tableText, error) { return nil, nil }
-
-func (s *Set) flushLoad(ctx context.Context) error     { return nil }
-func (s *Set) finishPending(ctx context.Context) error { return nil }
+func (s *Set) forgetLoad(ctx context.Context) error { return nil }
+func (s *Set) flushLoad(ctx context.Context) error  { return nil }

@@ -53,7 +53,8 @@ CREATE TABLE photos_pins (
 );
 
 CREATE INDEX photos_pins_want ON photos_pins (migration, after) WHERE want > 0;
-CREATE INDEX photos_pins_epoch ON photos_pins (epoch);
+CREATE INDEX photos_pins_drop ON photos_pins (epoch) WHERE why = 'drop';
+CREATE INDEX photos_pins_shard ON photos_pins (shard);
 
 CREATE TABLE photos_migrations (
 	id          TEXT PRIMARY KEY,

@@ -1,0 +1,417 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"plumb/base/errs"
+	"plumb/engines/sqldb"
+)
+
+const (
+	leaseTime  = 30 * time.Second // of an owner who is being moved, of a change of the map
+	renewAfter = 5 * time.Second
+	firstPause = 2 * time.Second // after a move that failed; doubled each time,
+	lastPause  = 5 * time.Minute // up to this
+)
+
+// Move moves owners until nobody is left who is to move, ctx ends, or a stretch of time is
+// over, and says how many it moved. Any number of processes may do so at once.
+func (s *Set) Move(ctx context.Context, stretch time.Duration) (int, error) {
+	end := time.Now().Add(stretch)
+	moved := 0
+	for ctx.Err() == nil && time.Now().Before(end) {
+		if err := s.reload(ctx); err != nil {
+			return moved, err
+		}
+		list, err := s.claimPins(ctx, int64(s.c.Movers))
+		if err != nil {
+			return moved, fmt.Errorf("look who is to move: %w", err)
+		}
+		if len(list) == 0 {
+			return moved, s.endMigrations(ctx)
+		}
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		var dropped error
+		for _, p := range list {
+			all.Go(func() {
+				err := s.moveOne(ctx, p)
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					moved++
+				} else if errors.Is(err, errDropped) {
+					dropped = err
+				}
+			})
+		}
+		all.Wait()
+		if dropped != nil {
+			return moved, dropped
+		}
+	}
+	return moved, ctx.Err()
+}
+
+// claimPins takes the leases of some owners who are to move.
+func (s *Set) claimPins(ctx context.Context, most int64) (list []pin, err error) {
+	now := s.n.Clock.Now()
+	err = s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		list = nil
+		rows, err := tx.Query(ctx, sqlPinsDue, now.UnixMicro(), most)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var p pin
+			if err := rows.Scan(&p.owner, &p.shard, &p.want, &p.migration, &p.why, &p.bytes, &p.moved, &p.tries); err != nil {
+				return err
+			}
+			list = append(list, p)
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		rows.Close()
+		for _, p := range list {
+			if _, err := tx.Exec(ctx, sqlPinLease, p.owner, now.Add(s.lease()).UnixMicro(), p.moved); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+func (s *Set) lease() time.Duration { return leaseTime }
+
+// renew keeps the lease of an owner on the way, and writes how many bytes were copied.
+func (s *Set) renew(ctx context.Context, m *move) error {
+	now := s.n.Clock.Now()
+	if now.Sub(m.leased) < renewAfter {
+		return nil
+	}
+	err := s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, sqlPinLease, m.pin.owner, now.Add(s.lease()).UnixMicro(), m.pin.moved)
+		return err
+	})
+	m.leased = now
+	return err
+}
+
+// moveOne moves one owner on, and writes down what came of it.
+func (s *Set) moveOne(ctx context.Context, p pin) error {
+	m := &move{s: s, pin: p, leased: s.n.Clock.Now()}
+	err := s.moveOwner(ctx, m)
+	if err == nil || errors.Is(err, errDropped) {
+		return err
+	}
+	s.n.Log.Warn("an owner was not moved; it is tried again", "owner", p.owner, "try", p.tries+1, "err", err)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), switchTime)
+	defer cancel()
+	if failed := s.failed(ctx, m, err); failed != nil {
+		s.n.Log.Warn("that an owner was not moved could not be written down", "owner", p.owner, "err", failed)
+	}
+	return err
+}
+
+// failed writes down why an owner was not moved, and when to try again.
+func (s *Set) failed(ctx context.Context, m *move, why error) error {
+	count := int64(1)
+	wait := min(firstPause<<min(m.pin.tries, 20), lastPause)
+	if errors.Is(why, errStepped) || ctx.Err() != nil {
+		count, wait = 0, time.Second
+	}
+	text := errs.Message(why)
+	if text == "" {
+		text = "something went wrong inside: see the log"
+	}
+	after := s.n.Clock.Now().Add(wait).UnixMicro()
+	return s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, sqlPinFailed, m.pin.owner, m.pin.moved, count, after, text); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, sqlMigrationFailed, m.pin.migration, count, text)
+		return err
+	})
+}
+
+// moveOwner finds the owner, moves them, and writes down that they are there.
+func (s *Set) moveOwner(ctx context.Context, m *move) error {
+	for range 4 { // to where an earlier move goes, and on from there
+		at, st, found, err := s.locate(ctx, m.pin.owner, m.pin.shard)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return s.finish(ctx, m, 0, standing{})
+		}
+		to := m.pin.want
+		if st.state == leaving {
+			to = st.peer
+		}
+		if st.state == here && st.peer != 0 && st.peer != to {
+			if err := s.abandon(ctx, at, m.pin.owner, st.peer); err != nil {
+				return err
+			}
+		}
+		if at.No == to {
+			return s.finish(ctx, m, at.No, st)
+		}
+		d := s.dir.Load()
+		m.from = at
+		if m.to, err = d.shard(to); err != nil {
+			if st.state == leaving && d.isLost(to) {
+				err = errors.Join(err, at.unleave(ctx, m.pin.owner, st.turn))
+			}
+			return err
+		}
+		err = m.run(ctx)
+		var differs *errDiffers
+		if errors.As(err, &differs) {
+			err = errors.Join(err, m.restart(ctx))
+		}
+		if err != nil {
+			return err
+		}
+		d.where.put(m.pin.owner, m.to.No)
+		m.pin.shard = m.to.No
+	}
+	return errStepped
+}
+
+// abandon gives a copy up that is not wanted any more: its shard erases it in its time.
+func (s *Set) abandon(ctx context.Context, at *Shard, owner string, copy int64) error {
+	if to := s.dir.Load().shards[copy]; to != nil {
+		now := s.n.Clock.Now().UnixMicro()
+		err := to.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := tx.Exec(ctx, sqlOwnerAbandon, owner, at.No, now)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return at.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, sqlOwnerAlone, owner, copy)
+		return err
+	})
+}
+
+// locate returns the shard that holds an owner, and the row there, beginning at a shard.
+func (s *Set) locate(ctx context.Context, owner string, no int64) (at *Shard, st standing, found bool, err error) {
+	d := s.dir.Load()
+	for range 2 * len(d.records) {
+		at = d.shards[no]
+		if at == nil {
+			break
+		}
+		st, found, err = at.standing(ctx, owner)
+		switch {
+		case err != nil:
+			return nil, st, false, err
+		case !found:
+			return s.search(ctx, owner)
+		case st.state == here || st.state == leaving:
+			return at, st, true, nil
+		case st.state == ready:
+			if err := s.settle(ctx, owner, d, at, &detour{ready, st.peer, st.turn}); err != nil {
+				return nil, st, false, err
+			}
+			if st, found, err = at.standing(ctx, owner); err != nil || found && st.state == here {
+				return at, st, found, err
+			}
+		}
+		no = st.peer
+	}
+	return s.search(ctx, owner)
+}
+
+// search asks all shards for an owner.
+func (s *Set) search(ctx context.Context, owner string) (at *Shard, st standing, found bool, err error) {
+	d := s.dir.Load()
+	for _, r := range d.records {
+		if r.State == Lost {
+			continue
+		}
+		at, err := d.shard(r.No)
+		if err != nil {
+			return nil, st, false, err
+		}
+		if st, found, err = at.standing(ctx, owner); err != nil || found && (st.state == here || st.state == leaving) {
+			return at, st, found, err
+		}
+	}
+	return nil, st, false, nil
+}
+
+func (d *directory) isLost(no int64) bool {
+	for _, r := range d.records {
+		if r.No == no {
+			return r.State == Lost
+		}
+	}
+	return false
+}
+
+// finish writes down that an owner is on a shard: 0 when there is none such any more. The
+// pin goes where the map says the same.
+func (s *Set) finish(ctx context.Context, m *move, at int64, st standing) error {
+	if err := s.step("finish"); err != nil {
+		return err
+	}
+	d := s.dir.Load()
+	home := d.mapped(m.pin.owner)
+	err := s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		var epoch int64
+		var snapshot []byte
+		if err := tx.QueryRow(ctx, sqlMapCurrent).Scan(&epoch, &snapshot); err != nil {
+			return err
+		}
+		var want int64
+		err := tx.QueryRow(ctx, sqlPinWant, m.pin.owner).Scan(&want)
+		if errors.Is(err, sqldb.ErrNoRows) {
+			return nil
+		}
+		switch {
+		case err != nil:
+			return err
+		case at != 0 && want != at: // a newer map wants them elsewhere
+			_, err = tx.Exec(ctx, sqlPinOn, m.pin.owner, at, want, m.pin.moved)
+			return err
+		case at == 0 || home == at && epoch == d.epoch && m.pin.why != whyPin:
+			_, err = tx.Exec(ctx, sqlPinRemove, m.pin.owner)
+		default:
+			_, err = tx.Exec(ctx, sqlPinStay, m.pin.owner, at)
+		}
+		if err == nil && m.pin.migration != "" {
+			_, err = tx.Exec(ctx, sqlMigrationDone, m.pin.migration, st.photos, m.pin.moved)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if home == at {
+		d.where.forget(m.pin.owner)
+	}
+	return nil
+}
+
+// endMigrations ends those that have nobody left to move, and says which shards are
+// drained.
+func (s *Set) endMigrations(ctx context.Context) error {
+	now := s.n.Clock.Now().UnixMicro()
+	err := s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, sqlMigrationsEnd, now)
+		return err
+	})
+	for _, r := range s.dir.Load().records {
+		if err == nil && r.State == Draining {
+			err = s.endDrain(ctx, r)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("end migrations: %w", err)
+	}
+	return nil
+}
+
+// endDrain says that a shard is drained once nobody is there. Somebody whom no pin names
+// is pinned by going over all owners again.
+func (s *Set) endDrain(ctx context.Context, r record) error {
+	at, err := s.dir.Load().shard(r.No)
+	if err != nil {
+		return err
+	}
+	var pins, pending, owners, photos, bytes int64
+	err = s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		if err := tx.QueryRow(ctx, sqlPinsOf, r.No).Scan(&pins); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, sqlMapsPending).Scan(&pending)
+	})
+	if err != nil || pins > 0 || pending > 0 {
+		return err
+	}
+	err = at.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		return tx.QueryRow(ctx, sqlOwnersSum).Scan(&owners, &photos, &bytes)
+	})
+	if err != nil {
+		return err
+	}
+	if owners > 0 {
+		_, err := s.change(ctx, false, func(context.Context, *sqldb.Tx, []record) (string, error) { return "drain " + r.Name, nil })
+		return err
+	}
+	err = s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		n, err := tx.Exec(ctx, sqlShardDrained, r.No)
+		if err == nil && n > 0 {
+			_, err = tx.Exec(ctx, sqlBump)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.announce(ctx)
+	return s.reload(ctx)
+}
+
+// Tidy erases what was moved away long enough ago, and returns how many owners' it was.
+func (s *Set) Tidy(ctx context.Context) (n int, err error) {
+	for _, at := range s.Shards() {
+		for {
+			now := s.n.Clock.Now().UnixMicro()
+			var list []string
+			var all []standing
+			err := at.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+				list, all = nil, nil
+				rows, err := tx.Query(ctx, sqlOwnersGone, now, int64(eraseRows))
+				if err != nil {
+					return err
+				}
+				defer rows.Close()
+				for rows.Next() {
+					var owner string
+					st := standing{state: gone}
+					if err := rows.Scan(&owner, &st.turn, &st.until); err != nil {
+						return err
+					}
+					list, all = append(list, owner), append(all, st)
+				}
+				return rows.Err()
+			})
+			if err != nil {
+				return n, fmt.Errorf("look what was moved away from shard %s: %w", at.Name, err)
+			}
+			for i, owner := range list {
+				if err := s.eraseGone(ctx, at, owner, all[i]); err != nil && !errors.Is(err, errStepped) {
+					return n, err
+				}
+				n++
+			}
+			if len(list) < eraseRows {
+				break
+			}
+		}
+	}
+	return n, nil
+}
+
+// eraseGone erases what an owner left on a shard; the row that tells where they went
+// stays.
+func (s *Set) eraseGone(ctx context.Context, at *Shard, owner string, st standing) error {
+	if err := s.erase(ctx, at, owner, st); err != nil {
+		return err
+	}
+	return at.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, sqlOwnerErased, owner, st.turn)
+		return err
+	})
+}
