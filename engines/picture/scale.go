@@ -19,6 +19,7 @@ type scaler struct {
 	ring     [][]uint64 // rows that are, two columns a word
 	sums     []uint64
 	height   int       // rows that will come
+	rows     int       // that make one of the result
 	in, next int       // rows that came, rows that are made
 	then     []*scaler // smaller ones that are made of this one's result
 	same     bool      // the result is what comes
