@@ -2,6 +2,7 @@ package photos
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -82,6 +83,21 @@ func (s *System) healing(ctx context.Context, r *Repair) error {
 // leaving makes the copies that a shard holds elsewhere.
 func (s *System) leaving(ctx context.Context, r *Repair) error {
 	return s.holdings(ctx, r, func(ctx context.Context, p Photo) error { return s.recopy(ctx, r, p, r.no) })
+}
+
+// holds says whether any row names a shard among its copies.
+func (s *System) holds(ctx context.Context, no int64) (bool, error) {
+	for _, at := range s.set.Shards() {
+		var list []Photo
+		err := at.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+			list, err = photos(ctx, tx, holdingSQL, "", "", int64(1), holder(no))
+			return err
+		})
+		if err != nil || len(list) > 0 {
+			return len(list) > 0, err
+		}
+	}
+	return false, nil
 }
 
 // holdings visits the photos, of all shards, of which r's shard should hold a copy.
@@ -261,7 +277,7 @@ func (s *System) recopy(ctx context.Context, r *Repair, p Photo, but int64) erro
 		return nil
 	}
 	defer in.Close()
-	note, err := p.row().Encode()
+	note, err := json.Marshal(p.row())
 	if err != nil {
 		return err
 	}

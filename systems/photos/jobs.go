@@ -20,7 +20,7 @@ func (s *System) work() []jobs.Work {
 	if s.n.Farm != nil {
 		at = s.n.Farm.Stats().Size
 	}
-	return []jobs.Work{{
+	return append(s.safetyWork(), []jobs.Work{{
 		Kind: sizesWork, Unique: true, Max: at, Timeout: 10 * time.Minute, Tries: 10,
 		Run: func(ctx context.Context, payload []byte) error {
 			var o sizesOrder
@@ -41,7 +41,7 @@ func (s *System) work() []jobs.Work {
 	}, {
 		Kind: "photos.scrub", Every: s.c.Scrub, Unique: true, Max: 1, Timeout: 7 * 24 * time.Hour, Tries: 2,
 		Run: func(ctx context.Context, _ []byte) error { return s.scrub(ctx) },
-	}}
+	}}...)
 }
 
 // sizesOrder is a job's payload.
@@ -201,6 +201,9 @@ func (s *System) scrub(ctx context.Context) error {
 		r, err := at.CAS.Scrub(ctx, func(cas.Progress) {})
 		for _, fault := range r.Faults {
 			s.n.Log.Error("a scrub found bad bytes", "shard", at.Name, "fault", fault)
+		}
+		if err == nil && r.Bad > 0 {
+			_, err = s.startRepair(ctx, &Repair{Kind: Heal, Shard: at.Name, no: at.No})
 		}
 		return err
 	})

@@ -3,6 +3,7 @@ package photos
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -112,7 +113,7 @@ func (s *System) manifestOf(ctx context.Context, owner string) (m vault.Manifest
 	var all bytes.Buffer
 	m.Owner = owner
 	m.Rev, err = s.set.Export(ctx, owner, 0, func(row shard.Row) error {
-		line, err := row.Encode()
+		line, err := json.Marshal(row)
 		if err != nil {
 			return err
 		}
@@ -127,8 +128,8 @@ func (s *System) manifestOf(ctx context.Context, owner string) (m vault.Manifest
 	return m, rows, nil
 }
 
-const owedSQL = `SELECT ` + photoColumns + ` FROM photos_photos AS p JOIN photos_owners AS o ON o.owner = p.owner
-	WHERE p.owed > $1 AND p.gone = 0 AND o.state = 'here' AND (p.owner, p.id) > ($2, $3) ORDER BY p.owner, p.id LIMIT $4`
+const owedSQL = `SELECT ` + photoColumns + ` FROM photos_photos AS p WHERE p.owed > $1 AND p.gone = 0` + hereSQL + `
+	AND (p.owner, p.id) > ($2, $3) ORDER BY p.owner, p.id LIMIT $4`
 
 // payOwed makes copies that are missing: their bucket was away, or there were too few.
 func (s *System) payOwed(ctx context.Context) error {

@@ -97,6 +97,10 @@ func New(ctx context.Context, n Needs, c Config) (*System, error) {
 		set.Close()
 		return nil, fmt.Errorf("open photos: %w", err)
 	}
+	if err := s.openRepairs(ctx); err != nil {
+		set.Close()
+		return nil, fmt.Errorf("open photos: %w", err)
+	}
 	s.measures = newMeasures(s)
 	return s, nil
 }

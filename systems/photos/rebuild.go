@@ -122,7 +122,7 @@ func (s *System) backUp(ctx context.Context, r *Repair, v *vault.Vault, place va
 		return nil
 	}
 	defer in.Close()
-	note, err := p.row().Encode()
+	note, err := json.Marshal(p.row())
 	if err != nil {
 		return err
 	}
@@ -244,37 +244,9 @@ func (s *System) knownRows(ctx context.Context, v *vault.Vault, owner string) (r
 	return rows, nil
 }
 
-// decodeRow reads a row that Row.Encode wrote: numbers are integers but in columns that
-// hold floats.
-func decodeRow(line []byte) (shard.Row, error) {
-	var row shard.Row
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.UseNumber()
-	if err := d.Decode(&row); err != nil {
+func decodeRow(line []byte) (row shard.Row, err error) {
+	if err = json.Unmarshal(line, &row); err != nil {
 		return row, errs.Wrap(errs.Internal, err, "read a row of a manifest")
-	}
-	floats := map[string]bool{}
-	for _, t := range tables() {
-		for _, c := range t.Columns {
-			if t.Name == row.Table && c.Kind == shard.IsFloat {
-				floats[c.Name] = true
-			}
-		}
-	}
-	for name, v := range row.Values {
-		n, isNumber := v.(json.Number)
-		if !isNumber {
-			continue
-		}
-		var err error
-		if floats[name] {
-			row.Values[name], err = n.Float64()
-		} else {
-			row.Values[name], err = n.Int64()
-		}
-		if err != nil {
-			return row, errs.Wrap(errs.Internal, err, "read a row of a manifest: %s", name)
-		}
 	}
 	return row, nil
 }
@@ -313,7 +285,7 @@ func (b *revival) withCopies(ctx context.Context, rows []shard.Row) ([]shard.Row
 	}
 	var out []shard.Row
 	for _, row := range rows {
-		if row.Table == photosTable && row.Values["gone"] == int64(0) {
+		if row.Table == photosTable && fmt.Sprint(row.Values["gone"]) == "0" {
 			id, _ := row.Values["id"].(string)
 			at, found := there[id]
 			if !found {

@@ -235,24 +235,25 @@ func scanRepair(scan func(...any) error) (*Repair, error) {
 const atOnce = 4
 
 const (
-	walkSQL = `SELECT ` + photoColumns + ` FROM photos_photos AS p JOIN photos_owners AS o ON o.owner = p.owner
-		WHERE p.gone = 0 AND o.state <> 'gone' AND o.state <> 'coming' AND (p.owner, p.id) > ($1, $2) ORDER BY p.owner, p.id LIMIT $3`
+	walkSQL = `SELECT ` + photoColumns + ` FROM photos_photos AS p WHERE p.gone = 0` + hereSQL + ` AND (p.owner, p.id) > ($1, $2) ORDER BY p.owner, p.id LIMIT $3`
 	// The rows that name a shard among their copies; its number with a comma at both sides.
-	holdingSQL = `SELECT ` + photoColumns + ` FROM photos_photos AS p JOIN photos_owners AS o ON o.owner = p.owner
-		WHERE p.gone = 0 AND o.state <> 'gone' AND o.state <> 'coming' AND (p.owner, p.id) > ($1, $2) AND ',' || p.copies || ',' LIKE $4 ORDER BY p.owner, p.id LIMIT $3`
+	holdingSQL = `SELECT ` + photoColumns + ` FROM photos_photos AS p WHERE p.gone = 0` + hereSQL + ` AND (p.owner, p.id) > ($1, $2) AND ',' || p.copies || ',' LIKE $4 ORDER BY p.owner, p.id LIMIT $3`
 )
 
-// walk visits the photos of a shard from the repair's reach on, several at once; holder,
-// unless 0, is a shard among whose copies they are.
-func (s *System) walk(ctx context.Context, r *Repair, at *shard.Shard, holder int64, visit func(ctx context.Context, p Photo) error) error {
+// holder is the pattern of rows that name a shard among their copies.
+func holder(no int64) string { return fmt.Sprintf("%%,%d,%%", no) }
+
+// walk visits the photos of a shard from the repair's reach on, several at once; but,
+// unless 0, leaves out those of which that shard holds no copy.
+func (s *System) walk(ctx context.Context, r *Repair, at *shard.Shard, but int64, visit func(ctx context.Context, p Photo) error) error {
 	const batch = 64
 	for {
 		var list []Photo
 		err := at.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
-			if holder == 0 {
+			if but == 0 {
 				list, err = photos(ctx, tx, walkSQL, r.reach.Owner, r.reach.Photo, int64(batch))
 			} else {
-				list, err = photos(ctx, tx, holdingSQL, r.reach.Owner, r.reach.Photo, int64(batch), fmt.Sprintf("%%,%d,%%", holder))
+				list, err = photos(ctx, tx, holdingSQL, r.reach.Owner, r.reach.Photo, int64(batch), holder(but))
 			}
 			return err
 		})

@@ -88,14 +88,41 @@ func (s *System) WeighShard(ctx context.Context, p Person, name string, weight f
 	return operate(p, "weigh a shard", func() (Migration, error) { return s.set.Weigh(ctx, name, weight) })
 }
 
-// DrainShard moves everybody away from a shard. Errors: NotFound; Conflict for the last.
+// DrainShard moves everybody away from a shard, and has the copies that it holds of
+// others' photos made elsewhere. Errors: NotFound; Conflict for the last.
 func (s *System) DrainShard(ctx context.Context, p Person, name string) (Migration, error) {
-	return operate(p, "drain a shard", func() (Migration, error) { return s.set.Drain(ctx, name) })
+	return operate(p, "drain a shard", func() (Migration, error) {
+		at, err := s.set.Shard(name)
+		if err != nil {
+			return Migration{}, err
+		}
+		m, err := s.set.Drain(ctx, name)
+		if err == nil {
+			err = s.leaveHolder(ctx, at)
+		}
+		return m, err
+	})
 }
 
-// RemoveShard forgets a shard that is drained. Errors: NotFound, Conflict.
+// RemoveShard forgets a shard that is drained, when no photo's copy lies there any more.
+// Errors: NotFound, Conflict.
 func (s *System) RemoveShard(ctx context.Context, p Person, name string) error {
-	_, err := operate(p, "remove a shard", func() (int, error) { return 0, s.set.Remove(ctx, name) })
+	_, err := operate(p, "remove a shard", func() (int, error) {
+		at, err := s.set.Shard(name)
+		if err != nil {
+			return 0, err
+		}
+		held, err := s.holds(ctx, at.No)
+		if err == nil && held {
+			if err = s.leaveHolder(ctx, at); err == nil {
+				err = errs.New(errs.Conflict, "shard %s holds copies of others' photos, which are being made elsewhere: see the repairs", name)
+			}
+		}
+		if err != nil {
+			return 0, err
+		}
+		return 0, s.set.Remove(ctx, name)
+	})
 	return err
 }
 

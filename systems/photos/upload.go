@@ -2,6 +2,7 @@ package photos
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -291,7 +292,7 @@ func (s *System) copyOriginal(ctx context.Context, photo Photo, sp *spool, home 
 	if s.c.Copies < 2 {
 		return nil, nil
 	}
-	note, err := photo.row().Encode()
+	note, err := json.Marshal(photo.row())
 	if err != nil {
 		return nil, err
 	}
