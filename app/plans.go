@@ -18,6 +18,7 @@ import (
 	"plumb/engines/lab"
 	"plumb/engines/report"
 	filesplan "plumb/systems/files/plan"
+	photosplan "plumb/systems/photos/plan"
 	vendingplan "plumb/systems/vending/plan"
 )
 
@@ -27,6 +28,7 @@ func plans() []forecast.Model {
 	rs, _ := shipped()
 	return []forecast.Model{
 		measured(filesplan.Model(), filesplan.FromProofs(figuresOf(rs, "files"))),
+		measured(photosplan.Model(), photosplan.FromProofs(figuresOf(rs, "photos"))),
 		measured(vendingplan.Model(), vendingplan.FromProofs(figuresOf(rs, "vending"))),
 	}
 }
