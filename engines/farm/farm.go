@@ -72,7 +72,7 @@ type Options struct {
 	Log     *slog.Logger
 
 	bare  bool          // no isolation but the limits, to compare
-	begin time.Duration // a child that takes longer to take up a task is no good: 5 s
+	begin time.Duration // a child that takes longer to take up a task is no good: 10 s
 }
 
 // Task is one piece of work.
@@ -133,7 +133,7 @@ func New(o Options) (*Pool, error) {
 	o.Queue = cmp.Or(o.Queue, 1000)
 	o.Reuse = cmp.Or(o.Reuse, 100)
 	o.Idle = cmp.Or(o.Idle, 30*time.Second)
-	o.begin = cmp.Or(o.begin, 5*time.Second)
+	o.begin = cmp.Or(o.begin, 10*time.Second)
 	o.Dir = cmp.Or(o.Dir, os.TempDir())
 	l := &o.Limits
 	l.Memory = cmp.Or(l.Memory, 1<<30)
