@@ -248,8 +248,8 @@ func (m *metaBox) read(b []byte, f *found) error {
 var (
 	anticlockwise = [9]int{1: 8, 8: 3, 3: 6, 6: 1, 2: 5, 5: 4, 4: 7, 7: 2}
 	mirrored      = [2][9]int{
-		{1: 2, 2: 1, 3: 4, 4: 3, 5: 6, 6: 5, 7: 8, 8: 7}, // left and right change places
-		{1: 4, 4: 1, 2: 3, 3: 2, 5: 8, 8: 5, 6: 7, 7: 6},
+		{1: 4, 4: 1, 2: 3, 3: 2, 5: 8, 8: 5, 6: 7, 7: 6}, // top and bottom change places
+		{1: 2, 2: 1, 3: 4, 4: 3, 5: 6, 6: 5, 7: 8, 8: 7}, // left and right
 	}
 )
 
