@@ -46,10 +46,12 @@ var units = map[string]known{
 	"km": {"m", 1e3, 1}, "m": {"m", 1, 1}, "Wh": {"Wh", 1, 1}, "kWh": {"Wh", 1e3, 1},
 }
 
-// rates are the words for something over a time.
-var rates = map[string]Unit{
+// compounds are the words for a product of others.
+var compounds = map[string]Unit{
 	"W":  {dims: []dim{{"Wh", 1}, {"s", -1}}, num: 1, den: 3600},
 	"kW": {dims: []dim{{"Wh", 1}, {"s", -1}}, num: 1e3, den: 3600},
+	"m²": {dims: []dim{{"m", 2}}, num: 1, den: 1},
+	"m2": {dims: []dim{{"m", 2}}, num: 1, den: 1},
 }
 
 // counts are things that one counts; a model adds its own with Model.Counts.
@@ -77,7 +79,7 @@ func ParseUnit(text string, own []string) (Unit, error) {
 			if word == "" && i == 0 && !strings.Contains(part, "*") {
 				continue // "/month", as in "2 /month"
 			}
-			if r, ok := rates[word]; ok {
+			if r, ok := compounds[word]; ok {
 				u = combine(u, r, power)
 				continue
 			}

@@ -23,7 +23,7 @@ func TestUnitsConvertExactly(t *testing.T) {
 		{"GB", "bytes", 1e9}, {"GiB", "MiB", 1024}, {"Mbit/s", "kB/s", 125},
 		{"USD/GB/month", "USD/TB/month", 1000}, {"%", "", 0.01}, {"h", "min", 60},
 		{"USD per machine per year", "USD/machine/month", 1.0 / 12}, {"taps", "tap", 1}, {"core*ms/request", "core*s/requests", 0.001},
-		{"W", "kWh/day", 0.024}, {"kW", "W", 1000}, {"USD/kW/month", "USD*s/Wh/month", 3.6},
+		{"W", "kWh/day", 0.024}, {"kW", "W", 1000}, {"m²", "m*m", 1}, {"USD/m2/month", "USD/m²/month", 1}, {"USD/kW/month", "USD*s/Wh/month", 3.6},
 	} {
 		from, to := unitOf(t, c.from), unitOf(t, c.to)
 		if !from.Same(to) || factor(from, to) != c.want {

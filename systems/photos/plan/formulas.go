@@ -19,7 +19,7 @@ func uploadFormulas() []forecast.Formula {
 		{Name: "size_today", Unit: "MB/photo", Is: "(mix_jpeg*size_jpeg + mix_heic*size_heic + mix_png*size_png + mix_raw*size_raw + mix_other*size_other) / mix"},
 		{Name: "resolution_step", Is: `pow(1 + resolution * q("1 year"), 1.0/12)`},
 		{Name: "finer", Is: "prev(finer, 1 / resolution_step) * resolution_step"},
-		{Name: "photo_size", Title: "Size of a photo uploaded, on average", Unit: "MB/photo", Is: "size_today * finer", Show: true, Total: mean},
+		{Name: "photo_size", Title: "Size of an uploaded photo", Unit: "MB/photo", Is: "size_today * finer", Show: true, Total: mean},
 		{Name: "uploaded_bytes", Title: "Bytes of photos uploaded", Unit: "TB/month", Is: "uploaded_photos * photo_size", Show: true, Total: sum},
 		{Name: "videos_a_month", Unit: "TB/month", Is: "uploaders * videos_per_user * season * engaged * video_size", Note: "once there are videos"},
 		{Name: "uploaded_videos", Title: "Bytes of videos uploaded", Unit: "TB/month", Is: "when(month >= video_from, videos_a_month, 0)", Show: true, Total: sum},
@@ -44,12 +44,12 @@ func byteFormulas() []forecast.Formula {
 		{Name: "bin_months", Unit: "month", Is: "bin_kept"},
 		{Name: "bin_bytes", Unit: "TB", Is: "recent(prev(live_bytes, start_photos * size_now) * lost, bin_months)"},
 		{Name: "live_bytes", Unit: "TB", Is: "photo_bytes + video_bytes"},
-		{Name: "logical_bytes", Title: "Bytes as users see them, with versions and bin", Unit: "TB", Is: "live_bytes + version_bytes + bin_bytes", Show: true, Total: last},
+		{Name: "logical_bytes", Title: "Bytes as users see them", Unit: "TB", Is: "live_bytes + version_bytes + bin_bytes", Show: true, Total: last},
 
 		// What is stored of it, one copy.
 		{Name: "kept_share", Is: "(1 - duplicates) * (1 - compression) * (1 + store_overhead)"},
 		{Name: "stored_photos", Title: "Stored: originals", Unit: "TB", Is: "photo_bytes * kept_share", Show: true, Total: last},
-		{Name: "stored_versions", Title: "Stored: earlier versions, and the bin", Unit: "TB", Is: "(version_bytes + bin_bytes) * kept_share", Show: true, Total: last},
+		{Name: "stored_versions", Title: "Stored: earlier versions, bin", Unit: "TB", Is: "(version_bytes + bin_bytes) * kept_share", Show: true, Total: last},
 		{Name: "stored_videos", Title: "Stored: videos", Unit: "TB", Is: "video_bytes * kept_share", Show: true, Total: last},
 		{Name: "stored_thumbnails", Title: "Stored: smaller pictures", Unit: "TB", Is: "photos * thumbnail_bytes", Show: true, Total: last},
 		{Name: "stored_metadata", Title: "Stored: database and search index", Unit: "TB", Is: "photos * (metadata_bytes + index_bytes)", Show: true, Total: last},
@@ -91,7 +91,7 @@ func readFormulas() []forecast.Formula {
 		{Name: "peak_out", Title: "Bandwidth out, busiest minute", Unit: "Gbit/s", Is: "(egress + site_traffic) * peak", Show: true, Total: peak},
 		{Name: "lines", Title: "Internet lines", Unit: "lines", Is: "when(people > 0, max(ceil(peak_out / (line_size * line_fill)), regions * least_lines), 0)", Show: true, Total: last},
 		{Name: "disk_reads", Unit: "reads/s", Is: `seen * (1 - hit_rate) * peak * q("1 read/view")`, Note: "what the cache leaves; all of it on hard disks, to be safe"},
-		{Name: "rebuild_traffic", Title: "Bytes read to rebuild what failed disks held", Unit: "TB/month", Is: "(hdd_bytes + coded_bytes * (ec_data - 1)) * hdd_afr + (hot_bytes + stored_metadata * metadata_copies) * ssd_afr",
+		{Name: "rebuild_traffic", Title: "Read to rebuild failed disks", Unit: "TB/month", Is: "(hdd_bytes + coded_bytes * (ec_data - 1)) * hdd_afr + (hot_bytes + stored_metadata * metadata_copies) * ssd_afr",
 			Note: "a lost copy is read once, a lost piece of coded data takes k others", Show: true, Total: sum},
 	}
 }

@@ -44,7 +44,7 @@ func aheadFormulas() []forecast.Formula {
 		{Name: "rack_months", Unit: "month", Is: "rack_life"},
 		{Name: "rack_span", Unit: "month", Is: "ceil(rack_months)"},
 		{Name: "rack_rest", Unit: "month", Is: `rack_span - q("1 month")`},
-		{Name: "short_bytes", Title: "Bytes that found no room: ordered too late", Unit: "TB", Is: "max(hdd_bytes - hdd_room, 0) + max(ssd_bytes - ssd_room, 0)", Show: true, Total: peak},
+		{Name: "short_bytes", Title: "Without room: ordered too late", Unit: "TB", Is: "max(hdd_bytes - hdd_room, 0) + max(ssd_bytes - ssd_room, 0)", Show: true, Total: peak},
 	}
 }
 
@@ -113,7 +113,7 @@ func rackFormulas() []forecast.Formula {
 		{Name: "racks_before", Unit: "racks", Is: `prev(racks_bought, q("0 racks"))`},
 		{Name: "racks_replaced", Unit: "racks", Is: `floor(racks_start * min(month * q("1 month") / rack_span, 1)) + sum(racks_before) - recent(racks_before, rack_rest)`},
 		{Name: "racks_bought", Unit: "racks", Is: `racks - prev(racks, racks_start) + racks_replaced - prev(racks_replaced, q("0 racks"))`},
-		{Name: "floor_space", Title: "Floor", Unit: "m*m", Is: "racks * rack_space", Show: true, Total: last},
+		{Name: "floor_space", Title: "Floor", Unit: "m²", Is: "racks * rack_space", Show: true, Total: last},
 
 		{Name: "power", Title: "Power used by the machines", Unit: "kW", Is: "hdd_disks * hdd_watts + ssd_disks * ssd_watts + servers * server_watts + racks * network_watts", Show: true, Total: last},
 		{Name: "energy", Title: "Energy, with cooling", Unit: "kWh/month", Is: "power * pue", Show: true, Total: sum},

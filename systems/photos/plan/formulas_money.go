@@ -10,7 +10,7 @@ func costFormulas() []forecast.Formula {
 		{Name: "cost", Title: "All costs, written off", Unit: "USD/month", Is: "cost_hdd + cost_ssd + cost_servers + cost_racks + running", Show: true, Total: sum},
 		{Name: "cash", Title: "All cash", Unit: "USD/month", Is: "cash_hdd + cash_ssd + cash_servers + cash_racks + running", Note: "paid with the order", Show: true, Total: sum},
 		{Name: "cost_per_user", Title: "Cost of a user", Unit: "USD/user/month", Is: `when(people > 0, cost / max(people, q("0.001 user")), 0)`, Show: true, Total: mean},
-		{Name: "cost_per_photo", Title: "Cost of a photo kept", Unit: "USD/photo/month", Is: `when(photos > 0, cost / max(photos, q("0.001 photo")), 0)`, Show: true, Total: mean},
+		{Name: "cost_per_photo", Title: "Cost of a photo kept", Unit: "USD/photo/year", Is: `when(photos > 0, cost / max(photos, q("0.001 photo")), 0)`, Show: true, Total: mean},
 		{Name: "cost_per_tb", Title: "Cost of a TB as users see it", Unit: "USD/TB/month", Is: `when(logical_bytes > 0, cost / max(logical_bytes, q("1 byte")), 0)`, Show: true, Total: mean},
 	}
 }

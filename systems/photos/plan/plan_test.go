@@ -103,14 +103,14 @@ func TestTheWellKnownFormula(t *testing.T) {
 }
 
 func TestTheBandOfAProductHasItsClosedForm(t *testing.T) {
-	r := with(t, compiled(t, Model()), forecast.Options{Months: 1, Samples: 200_000, Seed: 3}, bare, map[string]string{"users": "1M to 4M", "photos_per_user": "5 to 40"})
+	r := with(t, compiled(t, Model()), forecast.Options{Months: 1, Samples: 50_000, Seed: 3}, bare, map[string]string{"users": "1M to 4M", "photos_per_user": "5 to 40"})
 	// Logarithms add: so do the means and the variances of lognormals' logarithms.
 	const z90, z95 = 1.2815515655446004, 1.6448536269514722
 	half := math.Hypot(math.Log(4)/2/z95, math.Log(8)/2/z95)
 	middle := math.Sqrt(1e6*4e6) * math.Sqrt(5*40)
 	got := r.Output("uploaded_photos").Total
 	for _, c := range []struct{ got, want float64 }{{got.P50, middle}, {got.P90, middle * math.Exp(z90*half)}, {got.P10, middle * math.Exp(-z90*half)}} {
-		if !near(c.got, c.want, 0.01) {
+		if !near(c.got, c.want, 0.02) {
 			t.Errorf("%g, closed form %g", c.got, c.want)
 		}
 	}
@@ -124,7 +124,7 @@ var proportional = []string{
 
 func TestTwiceTheUsersTwiceWhatIsProportional(t *testing.T) {
 	p := compiled(t, Model())
-	o := forecast.Options{Months: 12, Samples: 2000, Seed: 3}
+	o := forecast.Options{Months: 12, Samples: 500, Seed: 3}
 	one, two := with(t, p, o, map[string]string{"users": "1M"}), with(t, p, o, map[string]string{"users": "2M"})
 	for _, name := range proportional {
 		a, b := one.Output(name).Total, two.Output(name).Total
@@ -164,12 +164,12 @@ func TestEveryDefaultSaysWhereItComesFrom(t *testing.T) {
 		}
 	}
 	for _, f := range m.Formulas {
-		if f.Show && f.Title == "" {
-			t.Errorf("%s has no title", f.Name)
+		if f.Show && (f.Title == "" || len(f.Title) > 34) { // a terminal cuts longer ones
+			t.Errorf("%s: the title %q is missing or too long", f.Name, f.Title)
 		}
 	}
 	for _, s := range append(m.Scenarios, forecast.Scenario{Name: forecast.Expected}) {
-		r := with(t, compiled(t, m), forecast.Options{Scenario: s.Name, Months: 36, Samples: 500})
+		r := with(t, compiled(t, m), forecast.Options{Scenario: s.Name, Months: 36, Samples: 200})
 		if c := r.Output("cost").Total; c.P10 <= 0 || c.P10 > c.P50 || c.P50 > c.P90 {
 			t.Errorf("scenario %s costs %v", s.Name, c)
 		}
@@ -180,7 +180,7 @@ func TestScenariosLieInTheirOrder(t *testing.T) {
 	p := compiled(t, Model())
 	for _, output := range []string{"cost", "stored_bytes", "copied_bytes", "hdd_disks"} {
 		total := func(scenario string) float64 {
-			return with(t, p, forecast.Options{Scenario: scenario, Months: 12, Samples: 1000, Seed: 1}).Output(output).Total.P50
+			return with(t, p, forecast.Options{Scenario: scenario, Months: 12, Samples: 500, Seed: 1}).Output(output).Total.P50
 		}
 		if a, e, c := total("aggressive"), total(forecast.Expected), total("conservative"); !(a < e && e < c) {
 			t.Errorf("%s: aggressive %g, expected %g, conservative %g", output, a, e, c)
