@@ -127,7 +127,7 @@ func Commands() []*cobra.Command {
 
 // roomCommands joins what the rooms declare.
 func roomCommands() []face.Command {
-	return slices.Concat(files.Commands(openFiles), vending.Commands())
+	return slices.Concat(files.Commands(openFiles), photos.Commands(), vending.Commands())
 }
 
 // openFiles opens the files room alone, on the data folder of a server that does not

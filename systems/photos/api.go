@@ -63,7 +63,7 @@ func (s *System) api() []web.Op {
 		web.Operation(web.Person, op("GET", "/links", "Your links, the newest first"), s.getLinks),
 		web.Operation(web.Person, none(op("DELETE", "/links/{id}", "End a link, at once")), s.deleteLink),
 		web.Operation(web.Person, op("POST", "/links/revoke", "End all links to an album or a photo, or all you made"), s.postRevoke),
-	}, s.shardOps())
+	}, s.shardOps(), s.repairOps())
 }
 
 // bodyOps are the operations whose bodies are photos.
