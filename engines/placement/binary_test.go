@@ -146,7 +146,8 @@ func FuzzParse(f *testing.F) {
 			f.Fatal(err)
 		}
 		b, _ := s.MarshalBinary()
-		f.Add(b[len(magic) : len(b)-sumBytes])
+		body := b[len(magic) : len(b)-sumBytes]
+		f.Add(body[:min(len(body), 4096)]) // tables would keep it from trying much
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if _, err := Parse(body); err == nil && !strings.HasPrefix(string(body), magic) {

@@ -1,15 +1,30 @@
 package placement
 
 import (
+	"flag"
 	"fmt"
 	"iter"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
 )
+
+// TestMain draws fewer cases than usual where nobody asks for a number: each makes tables.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
+	if !asked {
+		if err := flag.Set("rapid.checks", "25"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // list returns n nodes of weight 1.
 func list(n int) []Node {
@@ -128,15 +143,6 @@ func places(s *Snapshot, keys []string) []string {
 	out := make([]string, len(keys))
 	for i, k := range keys {
 		out[i] = s.Node(s.Place(k)).Name
-	}
-	return out
-}
-
-// counts returns how many keys each node has.
-func counts(s *Snapshot, keys []string) []int {
-	out := make([]int, s.Len())
-	for _, k := range keys {
-		out[s.Place(k)]++
 	}
 	return out
 }

@@ -46,16 +46,22 @@ func (l *leveller) run() {
 	for i := range full {
 		full[i] = l.full(&l.held[i], i)
 	}
-	stuck := make([]bool, len(full))
+	stuck, moved := make([]bool, len(full)), false
 	for range 4*len(l.things) + 64 {
 		from := -1
 		for i, f := range full {
-			if !stuck[i] && f > l.bound && (from < 0 || f > full[from]) {
+			if !stuck[i] && f > l.bound*(1+1e-9) && (from < 0 || f > full[from]) {
 				from = i
 			}
 		}
 		if from < 0 {
-			return
+			if !moved || !slices.Contains(stuck, true) {
+				return
+			}
+			// Where nothing helped, something may since others moved.
+			clear(stuck)
+			moved = false
+			continue
 		}
 		at, to := l.choose(from, full)
 		if to < 0 {
@@ -63,6 +69,7 @@ func (l *leveller) run() {
 			continue
 		}
 		l.move(from, at, to)
+		moved = true
 		full[from], full[to] = l.full(&l.held[from], from), l.full(&l.held[to], to)
 	}
 }

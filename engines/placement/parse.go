@@ -207,8 +207,11 @@ func (r *reader) slots(s *Snapshot) *slots {
 		return nil
 	}
 	t := &slots{node: make([]uint16, 1<<b), shift: uint(64 - b)}
-	for i := range t.node {
-		t.node[i] = r.node(len(s.nodes))
+	for i, raw := 0, r.take(2<<b); i < len(t.node); i++ {
+		if t.node[i] = binary.LittleEndian.Uint16(raw[2*i:]); int(t.node[i]) >= len(s.nodes) {
+			r.fail("slot %d is on node %d of %d", i, t.node[i], len(s.nodes))
+			return nil
+		}
 	}
 	t.tilt = r.floats("tilts", len(s.nodes), minTilt, maxTilt)
 	return t

@@ -37,7 +37,6 @@
 package placement
 
 import (
-	"math"
 	"slices"
 	"strconv"
 
@@ -272,6 +271,3 @@ func fmix(x uint64) uint64 {
 
 // golden is 2^64 divided by the golden ratio, made odd: steps of it never meet.
 const golden = 0x9e3779b97f4a7c15
-
-// near says whether two floats are the same but for rounding.
-func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(math.Abs(a), math.Abs(b)) }

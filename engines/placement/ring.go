@@ -35,21 +35,20 @@ func newRing(s *Snapshot, unit float64) *ring {
 		node int32
 	}
 	var all []point
-	// Nodes in the order of their names and a stable sort: of equal points, the first
-	// name's comes first, whatever order the caller has.
-	for _, i := range s.order {
+	for i := range s.nodes {
 		for j := range max(1, int(float64(unit*s.nodes[i].Weight)+.5)) {
-			all = append(all, point{fmix(s.scores.name[i] + uint64(j)*golden), i})
+			all = append(all, point{fmix(s.scores.name[i] + uint64(j)*golden), int32(i)})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b point) int {
+	// Of equal points, the first name's comes first, whatever order the caller has.
+	slices.SortFunc(all, func(a, b point) int {
 		if a.hash < b.hash {
 			return -1
 		}
 		if a.hash > b.hash {
 			return 1
 		}
-		return 0
+		return cmpString(s.nodes[a.node].Name, s.nodes[b.node].Name)
 	})
 	b := max(1, log2int(len(all)))
 	r := &ring{hash: make([]uint64, len(all)), node: make([]uint16, len(all)), first: make([]uint32, 1<<b), shift: uint(64 - b), unit: unit}
