@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	copyRows  = 64       // rows of a batch
+	copyRows  = 32       // rows of a batch
 	copyBytes = 32 << 20 // bytes of new contents after which a batch ends
 	linkRows  = 500      // links and answers that are read at once
 )

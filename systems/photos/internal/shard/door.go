@@ -201,7 +201,7 @@ func (s *Set) follow(ctx context.Context, owner string, stood *int64, try func(c
 			// and the owner stays for now.
 			if leavingSince.IsZero() {
 				leavingSince = time.Now()
-			} else if time.Since(leavingSince) > switchTime+time.Second {
+			} else if time.Since(leavingSince) > s.leave {
 				err = at.unleave(ctx, owner, off.turn)
 			}
 			wait = true

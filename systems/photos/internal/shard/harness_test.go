@@ -60,7 +60,8 @@ func newHouse(t testing.TB, kind string, change ...func(*Needs, *Config)) *house
 // needs are those of one process, with a connection of its own to the house.
 func (h *house) needs() (Needs, Config) {
 	h.t.Helper()
-	db, err := sqldb.Open(context.Background(), h.url, sqldb.Options{})
+	// Nobody cuts the power here.
+	db, err := sqldb.Open(context.Background(), h.url, sqldb.Options{NoSync: true})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func (h *house) needs() (Needs, Config) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	n := Needs{DB: db, Clock: h.clock, Key: []byte(strings.Repeat("k", 32)), Folder: h.folder, Schema: sub, Tables: testTables(),
+	n := Needs{DB: db, Clock: h.clock, Key: []byte(strings.Repeat("k", 32)), Folder: h.folder, Schema: sub, Tables: testTables(), NoSync: true,
 		Log: slog.New(slog.NewTextHandler(testWriter{h.t}, &slog.HandlerOptions{Level: slog.LevelError}))}
 	if h.kind == sqldbtest.Postgres {
 		n.SQL = h.url

@@ -249,11 +249,11 @@ func TestNobodyNoticesAMove(t *testing.T) {
 						return
 					}
 					did.Add(1)
-					time.Sleep(10 * time.Millisecond)
+					time.Sleep(20 * time.Millisecond)
 				}
 			})
 		}
-		for i := range 3 {
+		for i := range 2 {
 			_, _, err := sets[i%2].Add(ctx, New{Name: fmt.Sprint("more-", i)})
 			must(t, err)
 			settled(t, sets[(i+1)%2])

@@ -79,7 +79,7 @@ func (s *Set) claimPins(ctx context.Context, most int64) (list []pin, err error)
 		}
 		rows.Close()
 		for _, p := range list {
-			if _, err := tx.Exec(ctx, sqlPinLease, p.owner, now.Add(s.lease()).UnixMicro(), p.moved); err != nil {
+			if _, err := tx.Exec(ctx, sqlPinLease, p.owner, now.Add(s.hold).UnixMicro(), p.moved); err != nil {
 				return err
 			}
 		}
@@ -88,16 +88,14 @@ func (s *Set) claimPins(ctx context.Context, most int64) (list []pin, err error)
 	return list, err
 }
 
-func (s *Set) lease() time.Duration { return leaseTime }
-
 // renew keeps the lease of an owner on the way, and writes how many bytes were copied.
 func (s *Set) renew(ctx context.Context, m *move) error {
 	now := s.n.Clock.Now()
-	if now.Sub(m.leased) < renewAfter {
+	if now.Sub(m.leased) < min(renewAfter, s.hold/4) {
 		return nil
 	}
 	err := s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, sqlPinLease, m.pin.owner, now.Add(s.lease()).UnixMicro(), m.pin.moved)
+		_, err := tx.Exec(ctx, sqlPinLease, m.pin.owner, now.Add(s.hold).UnixMicro(), m.pin.moved)
 		return err
 	})
 	m.leased = now

@@ -71,7 +71,7 @@ func (s *Set) change(ctx context.Context, bounded bool, alter func(ctx context.C
 		if bounded {
 			limited = 1
 		}
-		if _, err := tx.Exec(ctx, sqlMapMake, epoch, mapPending, snapshot, id, limited, "first", now.Add(s.lease()).UnixMicro(), now.UnixMicro()); err != nil {
+		if _, err := tx.Exec(ctx, sqlMapMake, epoch, mapPending, snapshot, id, limited, "first", now.Add(s.hold).UnixMicro(), now.UnixMicro()); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, sqlMigrationMake, id, why, string(Planning), now.UnixMicro()); err != nil {
@@ -491,7 +491,7 @@ func (s *Set) pinPage(ctx context.Context, p *pendingMap, at *Shard, list []plac
 				return err
 			}
 		}
-		_, err = tx.Exec(ctx, sqlMapLease, p.epoch, s.n.Clock.Now().Add(s.lease()).UnixMicro())
+		_, err = tx.Exec(ctx, sqlMapLease, p.epoch, s.n.Clock.Now().Add(s.hold).UnixMicro())
 		return err
 	})
 	for way, bytes := range spent {
