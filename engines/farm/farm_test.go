@@ -67,6 +67,9 @@ func TestATaskReadsItsInputAndWritesOutputs(t *testing.T) {
 			t.Errorf("usage %+v", u)
 		}
 	}
+	if st, err := p.idle[0].spool.file.Stat(); err != nil || st.Size() != 0 {
+		t.Errorf("the last input is still there: %d bytes, %v", st.Size(), err)
+	}
 	if s := p.Stats(); s.Started != 1 || s.Done != 5 || s.Idle != 1 || s.Running != 0 || s.Died+s.Over != 0 {
 		t.Errorf("%+v", s)
 	}

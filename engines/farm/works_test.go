@@ -33,8 +33,9 @@ func testWorks() map[string]Work {
 				all = append(all, bytes.Repeat([]byte{1}, 4<<20))
 			}
 		},
-		"huge":  func(string, outFunc) error { return fmt.Errorf("%d", len(make([]byte, 1<<40))) },
-		"take":  takeMemory,
+		"huge":  func(string, outFunc) error { return fmt.Errorf("%d", len(make([]byte, 8<<30))) },
+		"take":  func(text string, _ outFunc) error { return takeMemory(text, 30*time.Millisecond) },
+		"hold":  func(text string, _ outFunc) error { return takeMemory(text, time.Hour) },
 		"spin":  func(string, outFunc) error { spin(); return nil },
 		"spins": func(string, outFunc) error { go spin(); spin(); return nil },
 		"sleep": func(text string, out outFunc) error {
@@ -113,14 +114,14 @@ func spin() {
 	}
 }
 
-// takeMemory takes so many MiB for a moment and lets go of them.
-func takeMemory(text string, _ outFunc) error {
+// takeMemory takes so many MiB for a while and lets go of them.
+func takeMemory(text string, d time.Duration) error {
 	var mib int
 	if _, err := fmt.Sscan(text, &mib); err != nil {
 		return err
 	}
 	b := bytes.Repeat([]byte{1}, mib<<20)
-	time.Sleep(30 * time.Millisecond)
+	time.Sleep(d)
 	if b[len(b)-1] != 1 {
 		return errors.New("memory does not keep")
 	}
