@@ -135,15 +135,19 @@ func (s *System) healPhoto(ctx context.Context, r *Repair, at *shard.Shard, p Ph
 		}
 		r.count(1, 0, p.Size)
 	}
-	for _, h := range p.sizes {
+	sized := true
+	for _, h := range p.sizes { // each: what is not known to be lost is not healed by what is made anew
 		if h == (cas.Hash{}) {
 			continue
 		}
-		if whole, err := isWhole(ctx, at, h); err != nil {
+		whole, err := isWhole(ctx, at, h)
+		if err != nil {
 			return fmt.Errorf("verify a size of photo %s: %w", p.ID, err)
-		} else if !whole {
-			return s.dropSizes(ctx, at, p)
 		}
+		sized = sized && whole
+	}
+	if !sized {
+		return s.dropSizes(ctx, at, p)
 	}
 	return nil
 }
