@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"slices"
 
@@ -103,7 +104,8 @@ func (l *Load) valid(key string) error {
 // are many, and exceptions ("bounded"); ranges, after splitting and merging them ("range");
 // entries ("directory"); with the others only heavy keys, as exceptions.
 //
-// Memory is O(slots + nodes/bound's excess), but by "range" and "directory" O(keys).
+// Memory is O(slots + nodes/(bound-1)), and 2 million keys at most; but O(keys) by "range"
+// and "directory".
 // Errors: Invalid; *Unbalanced beside the best that was found.
 func (s *Snapshot) Balance(loads iter.Seq2[string, Load], bound float64) (*Snapshot, []Move, error) {
 	if !(bound >= 1.001 && bound <= 1000) {
@@ -126,9 +128,12 @@ type weighed struct {
 	heavy map[string]Load
 }
 
+const mostHeavy = 1 << 21
+
 // weigh reads the loads. A key is heavy when it has more than part of a node's mean share
 // in some kind, or when it is an exception already. Keys that might be are kept, while it is
-// not known yet how much there is in all: at most twice Kinds*nodes/part of them.
+// not known yet how much there is in all: at most twice Kinds*nodes/part of them, and no
+// more than mostHeavy, above which keys count as heavy only when they are heavier.
 func (s *Snapshot) weigh(loads iter.Seq2[string, Load], part float64) (*weighed, error) {
 	w := &weighed{heavy: map[string]Load{}}
 	for k := range s.Exceptions() {
@@ -140,9 +145,11 @@ func (s *Snapshot) weigh(loads iter.Seq2[string, Load], part float64) (*weighed,
 	} else {
 		w.nodes = make([]Load, len(s.nodes))
 	}
-	part /= float64(len(s.nodes))
+	part = max(part/float64(len(s.nodes)), 2.*Kinds/mostHeavy)
 	sift := func() {
-		for k, l := range w.heavy {
+		// In the order of names: sums of floats must not depend on a map's.
+		for _, k := range slices.Sorted(maps.Keys(w.heavy)) {
+			l := w.heavy[k]
 			if l.of(&w.total) <= part && !s.isException(k) {
 				w.light(s, k, &l)
 				delete(w.heavy, k)
@@ -224,12 +231,7 @@ func (s *Snapshot) balanceSlots(loads iter.Seq2[string, Load], bound float64) (*
 			l.add(out.SlotNode(i), load)
 		}
 	}
-	// In an order that does not depend on the map.
-	keys := make([]string, 0, len(w.heavy))
-	for k := range w.heavy {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
+	keys := slices.Sorted(maps.Keys(w.heavy))
 	first := len(l.things)
 	for _, k := range keys {
 		load := w.heavy[k]
@@ -318,7 +320,8 @@ func sizes(b *bounded, w *weighed) []float32 {
 		return nil
 	}
 	all := slices.Clone(w.slots)
-	for k, l := range w.heavy {
+	for _, k := range slices.Sorted(maps.Keys(w.heavy)) {
+		l := w.heavy[k]
 		all[b.slot(k)].add(&l)
 	}
 	for i := range out {

@@ -2,11 +2,14 @@ package placement
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 // TestMeasure holds what the answers to the question say of each strategy.
@@ -113,5 +116,26 @@ func TestPeople(t *testing.T) {
 	}
 	if got := fmt.Sprint(People(3)); got != fmt.Sprint(names[:3]) || got != "[keria.0 hilin.1 mhna.2]" {
 		t.Errorf("the first are %s", got)
+	}
+}
+
+func TestReadKeys(t *testing.T) {
+	got, err := ReadKeys(strings.NewReader("ada\r\n\nbob\nada\n\xff"))
+	if err != nil || !slices.Equal(got, []string{"ada", "bob", "\xff"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	_, err = ReadKeys(strings.NewReader("\n\n"))
+	check(t, err, "there are no keys")
+	long := strings.Repeat("x", MaxKey)
+	if got, err := ReadKeys(strings.NewReader("a\n" + long + "\n")); err != nil || len(got) != 2 {
+		t.Errorf("%d keys, %v", len(got), err)
+	}
+	for _, more := range []string{"x", "xy", "xyz"} {
+		_, err = ReadKeys(strings.NewReader("a\n" + long + more + "\n"))
+		check(t, err, "line 2: the key has more than 4096 bytes")
+	}
+	_, err = ReadKeys(iotest.ErrReader(io.ErrUnexpectedEOF))
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
 	}
 }

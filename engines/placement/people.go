@@ -1,6 +1,15 @@
 package placement
 
-import "strconv"
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"plumb/base/errs"
+)
 
 // initials are how many of a thousand English given names begin with each letter: about
 // what lists of newborns and of users agree in (J, M, A and S are a third of all).
@@ -43,4 +52,43 @@ func People(n int) []string {
 		out[i] = string(strconv.AppendInt(name, int64(i), 10))
 	}
 	return out
+}
+
+// ReadKeys reads keys, one a line; empty lines and keys that came before do not count.
+// Errors: Invalid and TooLarge, with the line.
+func ReadKeys(r io.Reader) ([]string, error) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, MaxKey+2)
+	var out []string
+	seen := map[string]bool{}
+	n := 0
+	for lines.Scan() {
+		n++
+		k := strings.TrimSuffix(lines.Text(), "\r")
+		if len(k) > MaxKey {
+			return nil, tooLong(n)
+		}
+		if k == "" || seen[k] {
+			continue
+		}
+		if len(out) == MaxKeys {
+			return nil, errs.New(errs.TooLarge, "line %d: there are more than %d keys", n, MaxKeys)
+		}
+		seen[k] = true
+		out = append(out, k)
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return nil, tooLong(n + 1)
+	}
+	if lines.Err() != nil {
+		return nil, fmt.Errorf("read keys: %w", lines.Err())
+	}
+	if len(out) == 0 {
+		return nil, errs.New(errs.Invalid, "there are no keys")
+	}
+	return out, nil
+}
+
+func tooLong(line int) error {
+	return errs.New(errs.Invalid, "line %d: the key has more than %d bytes", line, MaxKey)
 }

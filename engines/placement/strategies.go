@@ -55,7 +55,7 @@ func Strategies() []Strategy {
 		{Name: "alphabetical", Even: true,
 			Does:  "the alphabet cut into even pieces by the first two letters; the order of nodes counts",
 			Holds: "neighbours stay together",
-			Not:   "evenness: names do not begin with all letters alike; a new node moves half of everything; more than 676 nodes stay empty in part"},
+			Not:   "evenness: names do not begin with all letters alike; a new node moves a third of everything; more than 676 nodes stay empty in part"},
 	}
 }
 
