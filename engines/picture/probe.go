@@ -16,14 +16,14 @@ type found struct {
 	alpha         bool // it has a channel for it; pixels may all be opaque
 	exif          span // a TIFF structure
 	icc           []span
-	zlibICC       bool   // icc is compressed, after a name
-	turn          int    // orientation that the container itself states; 0: EXIF's counts
-	end           int64  // where the picture ends; what follows is another thing
-	data          int64  // bytes of coded pixels
-	bits          int    // of a pixel in memory, where a decoder takes more than 32
-	codec         string // of HEIC and AVIF
-	framed        bool   // WebP: the picture is a frame of an animation, even if the only one
-	memory        int64  // what decoding may take
+	zlibICC       bool  // icc is compressed, after a name
+	turn          int   // orientation that the container itself states; 0: EXIF's counts
+	end           int64 // where the picture ends; what follows is another thing
+	data          int64 // bytes of coded pixels
+	bits          int   // of a pixel in memory, where a decoder takes more than 32
+	interlaced    bool
+	framed        bool  // WebP: the picture is a frame of an animation, even if the only one
+	memory        int64 // what decoding may take
 }
 
 // most of EXIF and of a colour profile that is looked at.

@@ -41,6 +41,8 @@ func Resize(r io.ReaderAt, size int64, sizes []Size, limits Limits, out func(Siz
 	for i, s := range sizes {
 		t := &target{size: s}
 		t.w, t.h = fit(f.width, f.height, s.Edge)
+		o := info.Orientation
+		t.flip = [2]bool{o == 2 || o == 3 || o == 7 || o == 8, o == 3 || o == 4 || o == 6 || o == 7}
 		targets[i] = t
 		memory -= 4 * int64(t.w) * int64(t.h)
 	}
@@ -106,7 +108,20 @@ func fit(w, h, edge int) (int, int) {
 type target struct {
 	size   Size
 	w, h   int
+	flip   [2]bool // it will be mirrored when it is turned: across, down
 	planes []plane
+}
+
+// shift is by how many pixels samples that stand for px pixels each begin before the
+// result's edge: they will begin at the other one, once it is mirrored.
+func (t *target) shift(px float64) (x, y float64) {
+	if t.flip[0] && px == 2 {
+		x = float64(t.w & 1)
+	}
+	if t.flip[1] && px == 2 {
+		y = float64(t.h & 1)
+	}
+	return x, y
 }
 
 type plane struct {
@@ -127,18 +142,23 @@ func (s *source) scale(targets []*target) error {
 			}
 		}
 		for p, from := range s.planes {
-			w, h, step := t.w, t.h, 1.0
+			pw, ph, px := t.w, t.h, 1.0 // px is how many pixels of the result a sample has
 			if s.model.half(p) {
-				w, h, step = (t.w+1)/2, (t.h+1)/2, 2
+				pw, ph, px = (t.w+1)/2, (t.h+1)/2, 2
 			}
+			shiftX, shiftY := t.shift(px)
 			if parent < 0 {
-				sc := newScaler(from.Width, from.Height, w, h, float64(s.w)/float64(t.w)*step/from.StepX, float64(s.h)/float64(t.h)*step/from.StepY)
+				// How many of the source's samples a pixel of the result has.
+				x, y := float64(s.w)/float64(t.w)/from.StepX, float64(s.h)/float64(t.h)/from.StepY
+				sc := newScaler(from.Width, from.Height, pw, ph, axis{px * x, -shiftX * x}, axis{px * y, -shiftY * y})
 				first[p] = append(first[p], sc)
 				scalers[i] = append(scalers[i], sc)
 				continue
 			}
 			big, o := scalers[parent][p], targets[parent]
-			sc := newScaler(big.w, big.h, w, h, float64(o.w)/float64(t.w), float64(o.h)/float64(t.h))
+			x, y := float64(o.w)/float64(t.w), float64(o.h)/float64(t.h)
+			bigX, bigY := o.shift(px)
+			sc := newScaler(big.w, big.h, pw, ph, axis{x, (bigX - shiftX*x) / px}, axis{y, (bigY - shiftY*y) / px})
 			big.then = append(big.then, sc)
 			scalers[i] = append(scalers[i], sc)
 		}

@@ -49,16 +49,19 @@ const (
 	pairStart = pairBias + 1<<(pairShift-1) - 1<<18>>rowShift<<downBits
 )
 
-// newScaler scales from sw by sh samples to w by h, whose middles lie stepX and stepY
-// samples apart.
-func newScaler(sw, sh, w, h int, stepX, stepY float64) *scaler {
+// axis says where the samples of a result lie among those that it is made of: their
+// middles are step samples apart, and the first is half a step and shift from the edge.
+type axis struct{ step, shift float64 }
+
+// newScaler scales from sw by sh samples to w by h.
+func newScaler(sw, sh, w, h int, x, y axis) *scaler {
 	s := &scaler{w: w, h: h, height: sh, out: make([]uint8, w*h)}
-	if sw == w && sh == h && stepX == 1 && stepY == 1 {
+	if sw == w && sh == h && x == (axis{1, 0}) && y == x {
 		s.same = true
 		return s
 	}
-	s.across, _ = taps(sw, w, stepX, acrossBits)
-	s.down, s.rows = taps(sh, h, stepY, downBits)
+	s.across, _ = taps(sw, w, x, acrossBits)
+	s.down, s.rows = taps(sh, h, y, downBits)
 	s.three = make([]uint64, sw+3)
 	rows, words := s.rows+lanes, (w+1)/2
 	all := make([]uint64, words*(rows+1))
@@ -72,9 +75,9 @@ func newScaler(sw, sh, w, h int, stepX, stepY float64) *scaler {
 
 // taps returns the filter of n results from size samples: its length, and weights that
 // are filled up with zeros to a multiple of four.
-func taps(size, n int, step float64, bits int) (filter []tap, length int) {
+func taps(size, n int, a axis, bits int) (filter []tap, length int) {
 	const lobes = 3
-	scale := max(step, 1) // when there are not more results than samples, samples are joined up
+	scale := max(a.step, 1) // when there are not more results than samples, samples are joined up
 	reach := lobes * scale
 	length = min(int(math.Ceil(2*reach)), size)
 	padded := (length + 3) &^ 3
@@ -82,7 +85,7 @@ func taps(size, n int, step float64, bits int) (filter []tap, length int) {
 	all := make([]int16, n*padded)
 	exact := make([]float64, length)
 	for i := range out {
-		middle := (float64(i)+0.5)*step - 0.5
+		middle := (float64(i)+0.5)*a.step + a.shift - 0.5
 		from := min(max(int(math.Ceil(middle-reach)), 0), size-length)
 		sum := 0.0
 		for j := range exact {

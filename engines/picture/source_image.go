@@ -61,6 +61,9 @@ func (f *found) openImage(w *window, memory int64) (*source, error) {
 // decoded is how many bytes the decoder takes.
 func (f *found) decoded() int64 {
 	pixels := int64(f.width) * int64(f.height)
+	if f.interlaced {
+		pixels *= 2 // a pass is a picture of its own
+	}
 	switch {
 	case f.typ == GIF:
 		return pixels * 2 // indices, and once more for a frame that is put on its canvas

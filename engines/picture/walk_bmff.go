@@ -207,7 +207,6 @@ func (m *metaBox) read(b []byte, f *found) error {
 		}
 	}
 	m.w.name = strings.ToUpper(strings.TrimPrefix(f.typ, "image/"))
-	f.codec = m.codec()
 	f.turn = 1
 	for _, i := range m.has[m.primary] {
 		if i < 1 || i > len(m.props) {

@@ -81,6 +81,7 @@ func probePNG(w *window) (*found, error) {
 			if b[8] == 16 {
 				f.bits = 64
 			}
+			f.interlaced = b[12] != 0
 		case "tRNS":
 			f.alpha = true
 		case "IDAT":
