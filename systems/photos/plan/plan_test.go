@@ -274,9 +274,9 @@ func BenchmarkPage(b *testing.B) {
 // BenchmarkThreeYears is 20,000 paths over 36 months: under a second of processor time.
 func BenchmarkThreeYears(b *testing.B) {
 	p := compiled(b, Model())
-	before := cpuSeconds()
+	before := cpuTime()
 	for b.Loop() {
 		with(b, p, forecast.Options{Months: 36, Samples: 20_000, Seed: 1})
 	}
-	b.ReportMetric((cpuSeconds()-before).Seconds()/float64(b.N), "cpu-s/op")
+	b.ReportMetric((cpuTime()-before).Seconds()/float64(b.N), "cpu-s/op")
 }
