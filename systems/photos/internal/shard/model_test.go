@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -217,7 +218,7 @@ func dieAt(t *testing.T, kind, step string, n int) {
 // movers at random steps.
 func TestModel(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
-		for seed := range uint64(3) {
+		for seed := range seeds() {
 			t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { runModel(t, kind, seed) })
 		}
 	})
@@ -361,4 +362,12 @@ func runModel(t *testing.T, kind string, seed uint64) {
 		must(t, err)
 	}
 	m.check(t, sets[0])
+}
+
+// seeds is how many random runs there are: more in a soak.
+func seeds() uint64 {
+	if os.Getenv("PLUMB_SOAK") != "" {
+		return 200
+	}
+	return 3
 }
