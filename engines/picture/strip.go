@@ -82,11 +82,10 @@ type stripper struct {
 
 // copy writes a part of the file as it is.
 func (s *stripper) copy(part span) error {
-	n, err := io.Copy(s.out, s.in.section(part))
-	if err == nil && n < part.n {
-		err = s.in.cut("the picture's data")
-	}
-	return err
+	return s.in.each(part, func(b []byte) error {
+		_, err := s.out.Write(b)
+		return err
+	})
 }
 
 // write writes made bytes. A bufio.Writer keeps its error for Flush.

@@ -3,7 +3,6 @@ package picture
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"io"
 )
 
 const pngMagic = "\x89PNG\r\n\x1a\n"
@@ -37,14 +36,17 @@ func walkPNG(w *window, visit func(name string, s span) error) (end int64, err e
 		if at+12+n > w.size {
 			return 0, w.cut("chunk " + name)
 		}
-		sum := crc32.NewIEEE()
-		if _, err := io.Copy(sum, w.section(span{at + 4, n + 4})); err != nil {
+		sum := uint32(0)
+		if err := w.each(span{at + 4, n + 4}, func(b []byte) error {
+			sum = crc32.Update(sum, crc32.IEEETable, b)
+			return nil
+		}); err != nil {
 			return 0, err
 		}
 		if b, err = w.read(at+8+n, 4, "chunk "+name); err != nil {
 			return 0, err
 		}
-		if sum.Sum32() != binary.BigEndian.Uint32(b) {
+		if sum != binary.BigEndian.Uint32(b) {
 			return 0, w.broken(at, "the checksum of chunk "+name+" is wrong")
 		}
 		if err := visit(name, span{at, n + 12}); err != nil {

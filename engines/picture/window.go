@@ -63,6 +63,24 @@ func (w *window) read(at int64, n int, where string) ([]byte, error) {
 	return b, err
 }
 
+// each calls f with the bytes of a span, a piece at a time.
+func (w *window) each(s span, f func([]byte) error) error {
+	for s.n > 0 {
+		b, err := w.peek(s.at, int(min(s.n, windowSize)))
+		if err != nil {
+			return err
+		}
+		if len(b) == 0 {
+			return w.cut("the picture's data")
+		}
+		if err := f(b); err != nil {
+			return err
+		}
+		s.at, s.n = s.at+int64(len(b)), s.n-int64(len(b))
+	}
+	return nil
+}
+
 // span is a part of a file.
 type span struct{ at, n int64 }
 
