@@ -29,9 +29,10 @@ func testWorks() map[string]Work {
 		"empty": func(string, outFunc) error { return nil },
 		"grow": func(string, outFunc) error {
 			var all [][]byte
-			for {
+			for len(all) >= 0 {
 				all = append(all, bytes.Repeat([]byte{1}, 4<<20))
 			}
+			return nil
 		},
 		"huge":  func(string, outFunc) error { return fmt.Errorf("%d", len(make([]byte, 8<<30))) },
 		"take":  func(text string, _ outFunc) error { return takeMemory(text, 30*time.Millisecond) },

@@ -332,6 +332,16 @@ func TestPausesGrow(t *testing.T) {
 			}
 			c.Advance(after)
 		}
+		// Two runs of one job that were at it at the same time are one try.
+		m := message{id: s.list(t)[0].ID, tries: 5}
+		for range 2 {
+			if err := s.note(t.Context(), m, Waiting, time.Hour, errors.New("away")); err != nil {
+				t.Error(err)
+			}
+		}
+		if m := s.list(t)[0]; m.Tries != 6 || m.Why != "away" {
+			t.Errorf("%+v", m)
+		}
 		if n := len(v.seen()); n != 5 {
 			t.Errorf("%d requests", n)
 		}
@@ -397,6 +407,13 @@ func TestTheNewestAreKept(t *testing.T) {
 		}
 		s.send(t, "waits", nil)
 		list := s.list(t)
+		var rows int
+		err := db.Read(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
+			return tx.QueryRow(ctx, `SELECT count(*) FROM hooks_messages`).Scan(&rows)
+		})
+		if err != nil || rows != kept+1 {
+			t.Errorf("%d rows, %v", rows, err)
+		}
 		if len(list) != kept+1 || list[0].Event != "waits" || list[1].Event != "event.104" || list[kept].Event != "event.005" {
 			t.Errorf("%d kept, from %s", len(list), list[len(list)-1].Event)
 		}
