@@ -22,9 +22,9 @@ const (
 	insertSQL = `INSERT INTO hooks_messages (id, hook, event, body, made, state, tries, next, done, why)
 		VALUES ($1, $2, $3, $4, $5, 'waiting', 0, $5, 0, '')`
 	findSQL = `SELECT hook, body, tries, next FROM hooks_messages WHERE id = $1 AND state = 'waiting'`
-	// A try counts once, however often its job runs.
+	// A job that ran twice at once counts one try, whichever ends last; what arrived has arrived.
 	triedSQL = `UPDATE hooks_messages SET state = $3, tries = $2 + 1, next = $4, done = $5, why = $6
-		WHERE id = $1 AND state = 'waiting' AND tries = $2`
+		WHERE id = $1 AND state = 'waiting' AND (tries = $2 OR $3 = 'delivered')`
 	pruneSQL = `DELETE FROM hooks_messages WHERE id IN
 		(SELECT id FROM hooks_messages WHERE done > 0 ORDER BY done DESC, id DESC LIMIT 1000 OFFSET $1)`
 	listSQL = `SELECT id, hook, event, made, state, tries, next, done, why FROM hooks_messages

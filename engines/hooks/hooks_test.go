@@ -339,7 +339,17 @@ func TestPausesGrow(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if m := s.list(t)[0]; m.Tries != 6 || m.Why != "away" {
+		m.tries = 3 // one that comes very late
+		if err := s.note(t.Context(), m, Failed, 0, errors.New("late")); err != nil {
+			t.Error(err)
+		}
+		if m := s.list(t)[0]; m.Tries != 6 || m.Why != "away" || m.State != Waiting {
+			t.Errorf("%+v", m)
+		}
+		if err := s.note(t.Context(), m, Delivered, 0, nil); err != nil {
+			t.Error(err)
+		}
+		if m := s.list(t)[0]; m.State != Delivered {
 			t.Errorf("%+v", m)
 		}
 		if n := len(v.seen()); n != 5 {
