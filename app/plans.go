@@ -36,17 +36,31 @@ func plans() []forecast.Model {
 // samplers measure a folder of the user's own for the plans that can learn from one,
 // and tell on stderr what they do.
 var samplers = map[string]func(ctx context.Context, folder string, stderr io.Writer) (map[string]forecast.Measurement, error){
-	"files": sampleFiles,
+	"files": func(ctx context.Context, folder string, stderr io.Writer) (map[string]forecast.Measurement, error) {
+		return sampled(ctx, filesplan.Measure, folder, stderr, func(s filesplan.Sample) string {
+			return fmt.Sprintf("%s files, %s", units.Count(s.Files), units.Bytes(float64(s.Bytes)))
+		})
+	},
+	"photos": func(ctx context.Context, folder string, stderr io.Writer) (map[string]forecast.Measurement, error) {
+		return sampled(ctx, photosplan.Measure, folder, stderr, func(s photosplan.Sample) string {
+			return fmt.Sprintf("%s photos, %s", units.Count(s.Photos), units.Bytes(float64(s.Bytes)))
+		})
+	},
 }
 
-func sampleFiles(ctx context.Context, folder string, stderr io.Writer) (map[string]forecast.Measurement, error) {
-	tell := func(s filesplan.Sample) {
-		fmt.Fprintf(stderr, "\r%s files, %s ", units.Count(s.Files), units.Bytes(float64(s.Bytes)))
-	}
+// sample is what a plan's Measure finds.
+type sample interface {
+	Inputs() map[string]forecast.Measurement
+	String() string
+}
+
+// sampled measures a folder, with a line of progress on a terminal.
+func sampled[S sample](ctx context.Context, measure func(context.Context, string, time.Time, func(S)) (S, error), folder string, stderr io.Writer, line func(S) string) (map[string]forecast.Measurement, error) {
+	tell := func(s S) { fmt.Fprintf(stderr, "\r%s ", line(s)) }
 	if f, ok := stderr.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		tell = nil // a file or a pipe gets the result alone
 	}
-	s, err := filesplan.Measure(ctx, folder, time.Now(), tell)
+	s, err := measure(ctx, folder, time.Now(), tell)
 	if tell != nil {
 		fmt.Fprint(stderr, "\r\x1b[K")
 	}
@@ -99,7 +113,7 @@ func sampledPlan(ctx context.Context, system, folder string, stderr io.Writer) (
 	}
 	sample, ok := samplers[system]
 	if !ok {
-		return m, errs.New(errs.Invalid, "the plan of %s takes no --sample; these do: %s", system, strings.Join(slices.Sorted(maps.Keys(samplers)), ", "))
+		return m, errs.New(errs.Invalid, "the plan of %s takes no --calibrate; these do: %s", system, strings.Join(slices.Sorted(maps.Keys(samplers)), ", "))
 	}
 	found, err := sample(ctx, folder, stderr)
 	if err != nil {

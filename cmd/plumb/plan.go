@@ -19,7 +19,7 @@ func planCommand() *cobra.Command {
 			"  plumb plan vending --set machines=50k --set 'window=30 min' --months 24\n" +
 			"  plumb plan init vending > plan.yaml && plumb plan vending -f plan.yaml --html plan.html\n" +
 			"  plumb plan vending --csv > plan.csv\n" +
-			"  plumb plan files --sample /srv/share",
+			"  plumb plan photos --calibrate /srv/photos",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.HasSeed = cmd.Flags().Changed("seed")
@@ -43,6 +43,9 @@ func planCommand() *cobra.Command {
 			return app.PlanInit(cmd.Context(), args[0], sample, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	})
-	c.PersistentFlags().StringVar(&sample, "sample", "", "a folder of your own to measure first: how large files are, and how much of them is alike (files)")
+	all := c.PersistentFlags()
+	all.StringVar(&sample, "calibrate", "", "a folder of your own to measure first: what files or photos there are, and how much of them is alike (files, photos)")
+	all.StringVar(&sample, "sample", "", "an older name of --calibrate")
+	all.Lookup("sample").Hidden = true
 	return c
 }

@@ -3,14 +3,10 @@ package plan
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"plumb/base/errs"
@@ -18,14 +14,14 @@ import (
 	"plumb/engines/cas/cdc"
 	"plumb/engines/cas/squeeze"
 	"plumb/engines/forecast"
+	"plumb/engines/forecast/survey"
 )
 
 // Bounds of a sample's memory: contents of files and of chunks that are known by their
-// hashes, 200 bytes each or so. Of more, a random part is (see seen).
+// hashes, 200 bytes each or so. Of more, a random part is (see survey.Thin).
 const (
 	mostFiles  = 1 << 19
 	mostChunks = 1 << 19
-	mostFaults = 5 // named; the others are counted
 )
 
 // Sample is what was measured on a folder.
@@ -40,9 +36,7 @@ type Sample struct {
 	SameChunks          float64 // share of the rest in chunks that another file has
 	Compression         float64 // share that compression saves of what is left then
 
-	Skipped int64    // that could not be read
-	Others  int64    // neither files nor folders: links, devices, sockets
-	Faults  []string // why, of the first few
+	survey.Walk // what could not be read, and why
 }
 
 // Measure walks a folder, reads every file, and finds out how much is alike, with the
@@ -55,29 +49,14 @@ func Measure(ctx context.Context, folder string, at time.Time, tell func(Sample)
 	if err != nil {
 		return Sample{}, fmt.Errorf("measure %s: %w", folder, err)
 	}
-	dir, err := os.Open(folder)
-	if err == nil {
-		err = w.folder(dir, folder)
-	}
-	if err := ctx.Err(); err != nil {
-		return Sample{}, fmt.Errorf("measure %s: %w", folder, err)
-	}
-	if err != nil {
-		return Sample{}, errs.New(errs.Invalid, "--sample %s: %v", folder, reason(err))
+	if err := w.s.Walk.Folder(ctx, folder, w.file); err != nil {
+		return Sample{}, err
 	}
 	s := w.result()
 	if s.Bytes == 0 {
-		return s, errs.New(errs.Invalid, "--sample %s: there is no file with anything in it to measure (%d empty, %d could not be read)", folder, s.Files, s.Skipped)
+		return s, errs.New(errs.Invalid, "--calibrate %s: there is no file with anything in it to measure (%d empty, %d could not be read)", folder, s.Files, s.Skipped)
 	}
 	return s, nil
-}
-
-// reason is an error of the file system without the path, which stands before it.
-func reason(err error) error {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Err
-	}
-	return err
 }
 
 // walker is a measurement under way.
@@ -87,10 +66,15 @@ type walker struct {
 	told   time.Time
 	s      Sample
 	square float64 // sum of the squares of sizes
-	files  *seen
-	chunks *seen
+	files  *survey.Thin[content]
+	chunks *survey.Thin[content]
 	reader *cdc.Reader
 	packed []byte // of the last chunk
+}
+
+// content is what is known of a file's or a chunk's bytes.
+type content struct {
+	size, packed, times int64
 }
 
 func newWalker(ctx context.Context, folder string, at time.Time, tell func(Sample)) (*walker, error) {
@@ -99,58 +83,14 @@ func newWalker(ctx context.Context, folder string, at time.Time, tell func(Sampl
 	if err != nil {
 		return nil, err
 	}
-	return &walker{ctx: ctx, tell: tell, s: Sample{Folder: folder, At: at}, files: newSeen(mostFiles), chunks: newSeen(mostChunks),
+	return &walker{ctx: ctx, tell: tell, s: Sample{Folder: folder, At: at, Walk: survey.Walk{Flag: "--calibrate"}},
+		files: survey.NewThin[content](mostFiles), chunks: survey.NewThin[content](mostChunks),
 		reader: cdc.NewReader(cutter, nil, nil)}, nil
-}
-
-// folder measures what is in a folder, some entries at a time. An error is that of the
-// folder itself.
-func (w *walker) folder(dir *os.File, path string) error {
-	defer dir.Close()
-	for {
-		list, err := dir.ReadDir(512)
-		for _, e := range list {
-			if w.ctx.Err() != nil {
-				return nil
-			}
-			w.entry(e, filepath.Join(path, e.Name()))
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func (w *walker) entry(e fs.DirEntry, path string) {
-	if !e.IsDir() && !e.Type().IsRegular() {
-		w.s.Others++
-		return
-	}
-	// Neither a link nor a pipe that took the name meanwhile is followed or waited for.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err == nil && e.IsDir() {
-		err = w.folder(f, path)
-	} else if err == nil {
-		err = w.file(f)
-	}
-	if err != nil && w.ctx.Err() == nil {
-		w.s.Skipped++
-		if len(w.s.Faults) < mostFaults {
-			w.s.Faults = append(w.s.Faults, fmt.Sprintf("%s: %v", path, reason(err)))
-		}
-	}
 }
 
 // file reads a file and counts it. One that cannot be read to its end counts nothing
 // but the chunks that were.
-func (w *walker) file(f *os.File) error {
-	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return errors.Join(err, errors.New("it is no file any more"))
-	}
+func (w *walker) file(f *os.File, _ string) error {
 	w.reader.Reset(f)
 	whole, size := sha256.New(), int64(0)
 	var head []byte
@@ -170,13 +110,19 @@ func (w *walker) file(f *os.File) error {
 		}
 		size += int64(len(chunk))
 		whole.Write(chunk)
-		w.chunks.add(sha256.Sum256(chunk), int64(len(chunk)), func() int64 { return w.stored(chunk, head) })
+		if c := w.chunks.At(sha256.Sum256(chunk)); c != nil {
+			if c.times++; c.times == 1 {
+				c.size, c.packed = int64(len(chunk)), w.stored(chunk, head)
+			}
+		}
 		w.progress(size)
 	}
 	w.s.Files++
 	w.s.Bytes += size
 	w.square += float64(size) * float64(size)
-	w.files.add([sha256.Size]byte(whole.Sum(nil)), size, func() int64 { return size })
+	if c := w.files.At([sha256.Size]byte(whole.Sum(nil))); c != nil {
+		c.size, c.times = size, c.times+1
+	}
 	w.progress(0)
 	return nil
 }
@@ -203,12 +149,15 @@ func (w *walker) result() Sample {
 		s.SizeError = math.Sqrt(max(0, w.square/n-s.SizeMean*s.SizeMean) / (n - 1))
 	}
 	// Chunks of equal files are equal too: what equal files save is not saved again.
-	files, chunks := share(w.files.once, w.files.bytes), share(w.chunks.once, w.chunks.bytes)
+	bytes, once, _ := sums(w.files)
+	files := share(once, bytes)
+	bytes, once, packed := sums(w.chunks)
+	chunks := share(once, bytes)
 	s.SameFiles = 1 - files
 	if files > 0 {
 		s.SameChunks = max(0, 1-chunks/files)
 	}
-	s.Compression = 1 - share(w.chunks.packed, w.chunks.once)
+	s.Compression = 1 - share(packed, once)
 	return s
 }
 
@@ -237,19 +186,23 @@ func (s Sample) Inputs() map[string]forecast.Measurement {
 func (s Sample) String() string {
 	out := fmt.Sprintf("%s files, %s: %.1f%% of the bytes in equal files, %.1f%% of the rest in equal chunks, %.1f%% of what is left saved by compression",
 		units.Count(s.Files), units.Bytes(float64(s.Bytes)), 100*s.SameFiles, 100*s.SameChunks, 100*s.Compression)
-	if s.Others > 0 {
-		out += fmt.Sprintf("\n%s links, devices and the like were not looked at", units.Count(s.Others))
+	return out + s.Walk.String()
+}
+
+// sums adds up what is known: each as often as it came, each once, each once compressed.
+func sums(known *survey.Thin[content]) (bytes, once, packed int64) {
+	known.Each(func(c *content) {
+		bytes, once, packed = bytes+c.size*c.times, once+c.size, packed+c.packed
+	})
+	return bytes, once, packed
+}
+
+// share is part/whole; 0 of nothing.
+func share(part, whole int64) float64 {
+	if whole <= 0 {
+		return 0
 	}
-	if s.Skipped > 0 {
-		out += fmt.Sprintf("\n%s could not be read:", units.Count(s.Skipped))
-		for _, f := range s.Faults {
-			out += "\n  " + f
-		}
-		if more := s.Skipped - int64(len(s.Faults)); more > 0 {
-			out += fmt.Sprintf("\n  and %s more", units.Count(more))
-		}
-	}
-	return out
+	return float64(part) / float64(whole)
 }
 
 // stored is how many bytes the store would keep of a chunk of a file that begins with head.
