@@ -144,7 +144,7 @@ func Ideal(old, new *Snapshot) float64 {
 func (s *Snapshot) pace(keys []string) float64 {
 	const batch, batches = 4096, 256
 	best, at, sink := math.Inf(1), 0, 0
-	for until := time.Now().Add(200 * time.Millisecond); at < batches && time.Now().Before(until); at++ {
+	for until := time.Now().Add(time.Second); at < batches && time.Now().Before(until); at++ {
 		from := at * batch % len(keys)
 		part := keys[from:min(from+batch, len(keys))]
 		start := time.Now()
