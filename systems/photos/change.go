@@ -62,7 +62,7 @@ func (s *System) apply(ctx context.Context, tx *sqldb.Tx, a act, photo *Photo, c
 	switch {
 	case c.Taken == nil:
 	case c.Taken.IsZero():
-		taken, photo.known = photo.stated, photo.statedBy
+		taken, zone, photo.known = photo.stated, photo.statedZone, photo.statedBy
 	default:
 		taken, zone = unwall(c.Taken.Truncate(time.Microsecond))
 		photo.known = byOwner

@@ -362,3 +362,32 @@ func problem(t testing.TB, what string, w *httptest.ResponseRecorder, status int
 		t.Errorf("%s: %d %s %s; want a problem of status %d that says %q", what, w.Code, w.Header().Get("Content-Type"), w.Body, status, says)
 	}
 }
+
+// columnsOf returns the names of a table's columns, sorted.
+func columnsOf(t testing.TB, db *sqldb.DB, table string) (list []string) {
+	t.Helper()
+	query := `SELECT name FROM pragma_table_info($1) ORDER BY name`
+	if db.Postgres() {
+		query = `SELECT column_name::text COLLATE "C" FROM information_schema.columns WHERE table_name = $1 AND table_schema = current_schema() ORDER BY 1`
+	}
+	err := db.Read(context.Background(), func(ctx context.Context, tx *sqldb.Tx) error {
+		list = nil
+		rows, err := tx.Query(ctx, query, table)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var name string
+			if err := rows.Scan(&name); err != nil {
+				return err
+			}
+			list = append(list, name)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}

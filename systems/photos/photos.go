@@ -163,14 +163,15 @@ type Photo struct {
 	Made          time.Time // when it came
 	Binned        time.Time // when it was removed; zero: it was not
 
-	rev      int64
-	known    int64                // who says when it was taken
-	stated   int64                // what the file said, or when it came
-	statedBy int64                // known, then
-	sizes    [len(Sizes)]cas.Hash // zero: not made
-	sized    string               // a media type
-	copies   string               // shards with copies of the original
-	owed     int64                // copies to be made
+	rev        int64
+	known      int64                // who says when it was taken
+	stated     int64                // what the file said, or when it came
+	statedBy   int64                // known, then
+	statedZone int64                // and its zone, minutes
+	sizes      [len(Sizes)]cas.Hash // zero: not made
+	sized      string               // a media type
+	copies     string               // shards with copies of the original
+	owed       int64                // copies to be made
 }
 
 // Size is a size that photos are made in, for pages.

@@ -11,14 +11,14 @@ import (
 
 // All SQL of a photo's row. Statements of albums and links stand with their verbs.
 
-const photoColumns = `p.id, p.owner, p.rev, p.hash, p.size, p.name, p.type, p.width, p.height, p.taken, p.zone, p.known, p.stated, p.stated_by,
+const photoColumns = `p.id, p.owner, p.rev, p.hash, p.size, p.name, p.type, p.width, p.height, p.taken, p.zone, p.known, p.stated, p.stated_by, p.stated_zone,
 	p.camera, p.lens, p.exposure, p.placed, p.lat, p.lon, p.place, p.caption, p.favourite, p.keeps, p.state, p.fault, p.blur, p.sized, p.small, p.medium, p.large,
 	p.made, p.bin_at, p.copies, p.owed`
 
 const (
-	insertSQL = `INSERT INTO photos_photos (owner, id, rev, gone, hash, size, name, type, width, height, taken, zone, known, stated, stated_by,
+	insertSQL = `INSERT INTO photos_photos (owner, id, rev, gone, hash, size, name, type, width, height, taken, zone, known, stated, stated_by, stated_zone,
 			camera, lens, exposure, placed, lat, lon, place, caption, words, favourite, keeps, state, fault, blur, sized, small, medium, large, made, bin_at, copies, owed)
-		VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, 0, 0, 'new', '', '', '', '', '', '', $22, 0, $23, $24)
+		VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10, $12, $11, $13, $14, $15, $16, $17, $18, $19, $20, $21, 0, 0, 'new', '', '', '', '', '', '', $22, 0, $23, $24)
 		ON CONFLICT DO NOTHING`
 	byIDSQL   = `SELECT ` + photoColumns + ` FROM photos_photos AS p WHERE p.owner = $1 AND p.id = $2 AND p.gone = 0`
 	byHashSQL = `SELECT ` + photoColumns + ` FROM photos_photos AS p WHERE p.owner = $1 AND p.hash = $2 AND p.gone = 0`
@@ -40,7 +40,7 @@ func scanPhoto(scan func(...any) error) (Photo, error) {
 	var taken, zone, placed, favourite, keeps, born, bin int64
 	var state string
 	var hash, small, medium, large string
-	if err := scan(&p.ID, &p.Owner, &p.rev, &hash, &p.Size, &p.Name, &p.Type, &p.Width, &p.Height, &taken, &zone, &p.known, &p.stated, &p.statedBy,
+	if err := scan(&p.ID, &p.Owner, &p.rev, &hash, &p.Size, &p.Name, &p.Type, &p.Width, &p.Height, &taken, &zone, &p.known, &p.stated, &p.statedBy, &p.statedZone,
 		&p.Camera, &p.Lens, &p.Exposure, &placed, &p.Lat, &p.Lon, &p.Place, &p.Caption, &favourite, &keeps, &state, &p.Fault, &p.Blur, &p.sized, &small, &medium, &large,
 		&born, &bin, &p.copies, &p.owed); err != nil {
 		return Photo{}, err

@@ -17,7 +17,7 @@ func tables() []shard.Table {
 		Name: "photos_photos", Key: []string{"owner", "id"}, Hashes: []string{"hash", "small", "medium", "large"},
 		Columns: columns(
 			shard.Text("hash", "name", "type", "camera", "lens", "exposure", "place", "caption", "words", "state", "fault", "blur", "sized", "small", "medium", "large", "copies"),
-			shard.Int("size", "width", "height", "taken", "zone", "known", "stated", "stated_by", "placed", "favourite", "keeps", "made", "bin_at", "owed"),
+			shard.Int("size", "width", "height", "taken", "zone", "known", "stated", "stated_by", "stated_zone", "placed", "favourite", "keeps", "made", "bin_at", "owed"),
 			shard.Float("lat", "lon")),
 	}, {
 		Name: "photos_albums", Key: []string{"owner", "id"},

@@ -124,7 +124,7 @@ func (s *System) describe(p Person, sp *spool, o UploadOptions) (Photo, error) {
 		photo.Taken = o.Modified.UTC().Truncate(time.Microsecond)
 	}
 	photo.TakenKnown = photo.known != byNobody
-	photo.stated, _ = unwall(photo.Taken)
+	photo.stated, photo.statedZone = unwall(photo.Taken)
 	photo.statedBy = photo.known
 	return photo, nil
 }
@@ -325,7 +325,7 @@ func (p Photo) row() shard.Row {
 	taken, zone := unwall(p.Taken)
 	return shard.Row{Table: "photos_photos", Values: map[string]any{
 		"owner": p.Owner, "id": p.ID, "rev": int64(0), "gone": int64(0), "hash": hexOf(p.Hash), "size": p.Size, "name": p.Name, "type": p.Type,
-		"width": p.Width, "height": p.Height, "taken": taken, "zone": zone, "known": p.known, "stated": p.stated, "stated_by": p.statedBy,
+		"width": p.Width, "height": p.Height, "taken": taken, "zone": zone, "known": p.known, "stated": p.stated, "stated_by": p.statedBy, "stated_zone": p.statedZone,
 		"camera": p.Camera, "lens": p.Lens, "exposure": p.Exposure, "placed": bit(p.HasPlace), "lat": p.Lat, "lon": p.Lon, "place": p.Place,
 		"caption": p.Caption, "words": p.index(), "favourite": bit(p.Favourite), "keeps": bit(p.KeepLocation), "state": string(Fresh), "fault": "", "blur": "",
 		"sized": "", "small": "", "medium": "", "large": "", "made": p.Made.UnixMicro(), "bin_at": int64(0), "copies": p.copies, "owed": p.owed,

@@ -18,6 +18,7 @@ CREATE TABLE photos_photos (
 	known     BIGINT NOT NULL, -- who says when: 0 nobody, 1 the file, 2 the owner
 	stated    BIGINT NOT NULL, -- taken, by the file or when it came, to go back to
 	stated_by BIGINT NOT NULL, -- known, then
+	stated_zone BIGINT NOT NULL, -- zone, then
 	camera    TEXT NOT NULL,
 	lens      TEXT NOT NULL,
 	exposure  TEXT NOT NULL,
