@@ -57,7 +57,7 @@ func TestThePlanOfPhotosIsCalibrated(t *testing.T) {
 		t.Errorf("%v\n%s\n%.3000s", err, said.String(), out.String())
 	}
 	out.Reset()
-	if err := PlanInit(t.Context(), "photos", dir, &out, &said); err != nil || !strings.Contains(out.String(), "mix_jpeg: 100 %") || strings.Count(out.String(), "# Measured: 4 photos") < 8 {
+	if err := PlanInit(t.Context(), "photos", dir, &out, &said); err != nil || !strings.Contains(out.String(), "mix_jpeg: beta(4.5, 0.5, 0, 100) %") || strings.Count(out.String(), "# Measured: 4 photos") < 8 {
 		t.Errorf("%v\n%.3000s", err, out.String())
 	}
 }

@@ -101,9 +101,13 @@ func band(mean, stderr float64) string {
 func percent(share float64) string { return fmt.Sprintf("%.3g %%", 100*max(share, 0)) }
 
 // share writes k of n as the range in which the share lies nine times in ten (Wilson,
-// 1927); none is none, and all are all.
+// 1927). That none of a few is RAW does not mean that none will be: of none and of all
+// it writes the distribution after Jeffreys' prior.
 func share(k, n int64) string {
 	if k == 0 || k == n {
+		if n < 1000 {
+			return fmt.Sprintf("beta(%g, %g, 0, 100) %%", float64(k)+0.5, float64(n-k)+0.5)
+		}
 		return percent(float64(k) / float64(n))
 	}
 	p, m := float64(k)/float64(n), float64(n)

@@ -150,7 +150,7 @@ func TestACalibrationSetsInputsAndMarksThem(t *testing.T) {
 	if got := in["photos_per_user"].Range; !strings.HasPrefix(got, "samples(4, 4, 4, 4, 4, 4, 12, 4,") || strings.Count(got, ",") != 35 {
 		t.Errorf("photos a month %s", got)
 	}
-	if in["mix_jpeg"].Range != "100 %" || in["mix_raw"].Range != "0 %" {
+	if in["mix_jpeg"].Range != "beta(170.5, 0.5, 0, 100) %" || in["mix_raw"].Range != "beta(0.5, 170.5, 0, 100) %" {
 		t.Errorf("mix %v, %v", in["mix_jpeg"], in["mix_raw"])
 	}
 	if _, ok := in["size_raw"]; ok {
@@ -171,8 +171,8 @@ func TestACalibrationSetsInputsAndMarksThem(t *testing.T) {
 			t.Errorf("thumbnails %g kB, by hand %g", u.P50, thumbs(t, base)/1000)
 		}
 	}
-	if size := r.Output("photo_size").Months[0]; !near(size.P50, float64(len(files["2023-1-0.jpg"]))/1e6, 0.001) {
-		t.Errorf("a photo has %v MB, made %d bytes", size, len(files["2023-1-0.jpg"]))
+	if size := float64(len(files["2023-1-0.jpg"])) / 1e6; in["size_jpeg"].Range != fmt.Sprintf("%.4g MB/photo", size) || in["size_now"].Range != in["size_jpeg"].Range {
+		t.Errorf("a photo has %s, made %g MB", in["size_jpeg"].Range, size)
 	}
 }
 
@@ -207,8 +207,8 @@ func TestSharesAndMeansSayHowSureTheyAre(t *testing.T) {
 			t.Errorf("%d of %d: %s, %v; want %g to %g", c.k, c.n, share(c.k, c.n), err, c.low, c.high)
 		}
 	}
-	if share(0, 9) != "0 %" || share(9, 9) != "100 %" || band(3, 0) != "3" {
-		t.Error(share(0, 9), share(9, 9), band(3, 0))
+	if share(0, 1000) != "0 %" || share(1000, 1000) != "100 %" || share(0, 9) != "beta(0.5, 9.5, 0, 100) %" || band(3, 0) != "3" {
+		t.Error(share(0, 1000), share(1000, 1000), share(0, 9), band(3, 0))
 	}
 	rg, _, err := forecast.ParseRange(band(100, 10), nil)
 	if err != nil || math.Abs(rg.Quantile(0.95)-117.8) > 0.3 || math.Abs(rg.Quantile(0.05)-84.9) > 0.3 {
