@@ -111,8 +111,8 @@ type orderIn struct {
 }
 
 type orderBody struct {
-	photosBody
-	Before string `json:"before,omitempty" maxLength:"64" doc:"A photo of the album; absent: its end"`
+	Photos []string `json:"photos" minItems:"1" maxItems:"1000" doc:"Ids"`
+	Before string   `json:"before,omitempty" maxLength:"64" doc:"A photo of the album; absent: its end"`
 }
 
 func (s *System) postOrder(ctx context.Context, in *orderIn) (*answer[albumOut], error) {

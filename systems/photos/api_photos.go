@@ -196,8 +196,8 @@ type favouritesIn struct {
 }
 
 type favouritesBody struct {
-	photosBody
-	Favourite *bool `json:"favourite,omitempty" doc:"false: no longer"`
+	Photos    []string `json:"photos" minItems:"1" maxItems:"1000" doc:"Ids"`
+	Favourite *bool    `json:"favourite,omitempty" doc:"false: no longer"`
 }
 
 func (s *System) postFavourites(ctx context.Context, in *favouritesIn) (*answer[changedOut], error) {

@@ -133,7 +133,7 @@ func open(t testing.TB, kind string, change ...func(*setup)) *house {
 func (h *house) mount(log *slog.Logger) {
 	h.t.Helper()
 	mux := http.NewServeMux()
-	gate := web.NewGate(h.people, log)
+	gate := web.NewGate(web.First(machines{}, h.people), log)
 	api := web.NewAPI(mux, gate, "test")
 	face := h.Face()
 	if err := face.Valid(); err != nil {
