@@ -1,10 +1,35 @@
-// Package picture knows photos: what a file is, by its bytes; the same file without
-// what it tells about places; and smaller ones of it, for pages.
+// Package picture knows photos: what a file is, by its bytes; the same file without what
+// it tells about places; and smaller ones of it, for pages.
 //
-//	info, err := picture.Probe(file, size)           // bounded, decodes no pixels
-//	err = picture.Strip(out, file, size, picture.Keep{Camera: true})
+//	info, err := picture.Probe(file, size)                             // decodes no pixels
+//	err = picture.Strip(out, file, size, picture.Keep{Camera: true}) // nor does this
 //	info, err = picture.Resize(file, size, []picture.Size{{Name: "small", Edge: 400}},
-//		picture.DefaultLimits, func(s picture.Size, p picture.Resized) error { ... })
+//		picture.Limits{}, func(s picture.Size, p picture.Resized) error { ... })
+//
+// It reads JPEG, PNG, WebP, GIF, and of HEIC and AVIF what their directories tell: there
+// is no decoder for those two here, so that Resize and Strip refuse them. Files come
+// from strangers. What holds:
+//
+//   - Probe and Strip walk through the whole container, so that a file that was cut off is
+//     refused and says where it ends; in a window of 32 KiB, and at most 256 KiB of EXIF
+//     or 1 MiB of a HEIC file's directory. Time grows with the file's bytes.
+//   - EXIF never fails a photo: a field that cannot be true is left out (package exif).
+//   - A file is refused (errs.TooLarge) before memory is taken for more pixels, frames or
+//     bytes than Limits allow, and (errs.Invalid) when it has too few bytes for the pixels
+//     that it says it has.
+//   - Resize decodes once for all sizes. Of JPEG it decodes no more than the largest
+//     needs, at a half, a quarter or an eighth (package jpeg), a row of blocks at a
+//     time: beside the results it takes memory for some rows, 20 to 100 bytes a pixel of
+//     the width. A progressive file takes 2 bytes a coefficient that is kept on top (at
+//     full size 3 to 6 a pixel, at a quarter an eighth of that). PNG, GIF and WebP are
+//     decoded whole: 2 to 8 bytes a pixel, twice that when interlaced. Results take 1.5
+//     to 4 bytes a pixel. All of it counts towards Limits.MaxMemory.
+//   - Colours: the filter works on what files hold, as browsers do. A profile that is
+//     not sRGB's is copied into results; CMYK is converted without one.
+//
+// The worst file that passes is a progressive JPEG with 100 scans, each of which visits
+// every block: some seconds for 100 million pixels. Whoever decodes files of strangers
+// does it in a process of its own with a limit of time.
 package picture
 
 import "time"

@@ -32,7 +32,7 @@ func walkGIF(w *window, visit func(kind int, s span) error) (end int64, err erro
 		if err != nil {
 			return 0, err
 		}
-		kind, from, body := gifOther, at, at+1
+		kind, from, body := gifOther, at, int64(0)
 		switch b[0] {
 		case 0x3b:
 			if frames == 0 {
