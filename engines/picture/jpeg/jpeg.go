@@ -91,7 +91,8 @@ type component struct {
 	reduce        uint // log2
 	n             int  // 8>>reduce: a block's side
 	slots         *[128]uint8
-	last          int // zigzag index of the last coefficient that is needed
+	last          int    // zigzag index of the last coefficient that is needed
+	keep          uint64 // a bit for each zigzag index that has a slot
 	q             *[64]int32
 	rows          []byte // one row of MCUs, n*v lines
 	coefs         []int16
@@ -152,6 +153,12 @@ func (d *Decoder) Reduce(plane int, by int) {
 	c.reduce = uint(min(max(by, 0), 3))
 	c.n = 8 >> c.reduce
 	c.slots, c.last = slotsOf(c.reduce)
+	c.keep = 0
+	for k := range 64 {
+		if c.slots[k] != spare {
+			c.keep |= 1 << k
+		}
+	}
 }
 
 // Blocks is how many blocks of 64 coefficients the picture has.

@@ -154,34 +154,59 @@ var plain = func() (q [64]int32) {
 
 // first decodes a block of the first scan of a band.
 func (d *Decoder) first(s *scanComp, coefs []int16, nonzero *uint64) {
-	slots := s.c.slots
+	slots, ac := s.c.slots, s.ac
+	acc, n, al := d.acc, d.n, d.al&15
 	for k := d.ss; k <= d.se; k++ {
-		symbol, ok := d.symbol(s.ac)
-		if !ok {
-			d.bad = noCode
-			return
+		if n < 32 {
+			if w := d.window(); (^w-ones)&w&highs == 0 {
+				acc |= w >> uint(n&63)
+				d.pos += (63 - n) >> 3
+				n |= 56
+			} else {
+				d.acc, d.n = acc, n
+				d.fill()
+				acc, n = d.acc, d.n
+			}
 		}
-		run, size := int(symbol>>4), uint(symbol&15)
+		e := uint(ac.fast[acc>>(64-fastBits)])
+		if e == 0 {
+			symbol, length := ac.long(acc)
+			if length == 0 {
+				d.bad = noCode
+				break
+			}
+			e = uint(symbol)<<8 | uint(length)
+		}
+		run, size := int(e>>12), e>>8&15
+		t := acc << (e & 31)
+		n -= int(e & 31)
 		if size == 0 {
+			acc = t
 			if run < 15 {
-				d.eobRun = 1<<run + int(d.take(uint(run))) - 1
-				return
+				d.eobRun = 1<<run + int(t>>1>>(63-run)) - 1
+				acc <<= run
+				n -= run
+				break
 			}
 			k += 15
 			continue
 		}
-		k += run
-		v := extend(d.take(size), size) << d.al
-		if k > d.se {
-			d.bad = "a coefficient beyond its band"
-			return
+		if k += run; k > d.se {
+			d.bad = beyondBand
+			break
 		}
+		v := int32(t>>1>>(63-size)) + int32(^(int64(t)>>63))&(1-int32(1)<<size)
+		acc = t << size
+		n -= int(size)
 		*nonzero |= 1 << k
-		if slot := int(slots[k]); slot < len(coefs) {
-			coefs[slot] = int16(v)
+		if slot := int(slots[k&127]); slot < len(coefs) {
+			coefs[slot] = int16(v << al)
 		}
 	}
+	d.acc, d.n = acc, n
 }
+
+const beyondBand = "a coefficient beyond its band"
 
 // refine decodes a block of a scan that adds a bit to the coefficients of a band.
 func (d *Decoder) refine(s *scanComp, coefs []int16, nonzero *uint64) {
@@ -207,7 +232,7 @@ func (d *Decoder) refine(s *scanComp, coefs []int16, nonzero *uint64) {
 			k = d.correct(s.c, coefs, *nonzero, k, run)
 			if v != 0 {
 				if k > d.se {
-					d.bad = "a coefficient beyond its band"
+					d.bad = beyondBand
 					return
 				}
 				*nonzero |= 1 << k
@@ -227,28 +252,38 @@ func (d *Decoder) refine(s *scanComp, coefs []int16, nonzero *uint64) {
 // correct reads a bit for each coefficient from k that is not 0, up to the one that is
 // 0 after zeros others, whose index it returns; or up to the end of the band.
 func (d *Decoder) correct(c *component, coefs []int16, nonzero uint64, k, zeros int) int {
-	for k <= d.se {
-		// Zeros in a row are passed over at once.
-		gap := min(bits.TrailingZeros64(nonzero>>k), d.se+1-k)
-		if gap > zeros {
-			return k + zeros
+	end := d.se + 1
+	if zeros < 64 {
+		rest := ^nonzero >> k
+		for range zeros {
+			rest &= rest - 1
 		}
-		zeros -= gap
-		if k += gap; k > d.se {
-			break
+		if rest != 0 {
+			end = min(end, k+bits.TrailingZeros64(rest))
 		}
-		if d.take(1) != 0 {
-			if slot := int(c.slots[k]); slot < len(coefs) {
-				if coefs[slot] > 0 {
-					coefs[slot] += 1 << d.al
-				} else {
-					coefs[slot] -= 1 << d.al
-				}
-			}
-		}
-		k++
 	}
-	return k
+	there := nonzero >> k & (1<<(end-k) - 1)
+	for there != 0 {
+		// At most 32 at a time, which acc has after fill.
+		some := there & (1<<32 - 1)
+		n := bits.OnesCount64(some)
+		if d.n < n {
+			d.fill()
+		}
+		v := d.acc
+		d.acc <<= n
+		d.n -= n
+		for kept := some & (c.keep >> k); kept != 0; kept &= kept - 1 {
+			j := bits.TrailingZeros64(kept)
+			bit := int16(v >> (63 - bits.OnesCount64(some&(1<<j-1))) & 1)
+			p := &coefs[c.slots[(k+j)&127]]
+			*p += (*p>>15 | 1) * bit << (d.al & 15) // away from 0
+		}
+		if there >>= 32; there != 0 {
+			k += 32
+		}
+	}
+	return end
 }
 
 // reconstruct makes samples of coefficients.
