@@ -20,17 +20,17 @@
       document.adoptedStyleSheets.push(rules);
       wall.append(...page.querySelectorAll(".wall > li"));
       const next = page.querySelector(".more a");
-      if (next) more.href = next.href; else more.remove();
+      if (next) more.href = next.href; else { more.remove(); foot.classList.remove("wait"); }
       if (box.open) fill();
-    } catch { eye.disconnect(); }
+    } catch { eye.disconnect(); foot.classList.remove("wait"); }
     busy = false;
     if (document.querySelector(".more a")) { eye.unobserve(foot); eye.observe(foot); }
   };
   const foot = document.querySelector(".more"), eye = new IntersectionObserver((s) => { if (s.some((e) => e.isIntersecting)) grow(); }, { rootMargin: "1200px" });
-  if (foot) eye.observe(foot);
+  if (foot) { foot.classList.add("wait"); eye.observe(foot); } // what stands below would jump when more comes
 
   // One photo after another: a row of them that snaps, which a finger scrolls by itself.
-  const track = make("div", { className: "track", tabIndex: -1 }), count = make("span", { className: "count" }), says = make("p", { className: "says" }), save = make("a", { className: "save", textContent: "Save", hidden: true });
+  const track = make("div", { className: "track", tabIndex: 0 }), count = make("span", { className: "count" }), says = make("p", { className: "says" }), save = make("a", { className: "save", textContent: "Save", hidden: true });
   const shut = make("button", { type: "button", textContent: "\u2715", ariaLabel: "Close" });
   const turn = (by, text, label) => { const b = make("button", { type: "button", className: "turn", textContent: text, ariaLabel: label }); b.dataset.by = by; return b; };
   const box = make("dialog", { ariaLabel: "Photo" }, make("div", { className: "top" }, count, shut), track, turn(-1, "\u2039", "Previous photo"), turn(1, "\u203a", "Next photo"), make("div", { className: "bottom" }, says, save));

@@ -2,7 +2,7 @@
 // one photo to the next, the order of an album, uploads. Every page works without it.
 import { uploads, element, icon } from "./photos-upload.js";
 
-const wall = document.querySelector(".wall"), body = document.body;
+const body = document.body;
 const typing = (e) => e.target.closest?.("input:not([type=checkbox]), textarea, select, dialog") || e.ctrlKey || e.metaKey || e.altKey;
 
 // Choosing
@@ -67,7 +67,7 @@ function choosing() {
 
   document.addEventListener("keydown", (e) => {
     if (e.key === "Escape" && body.classList.contains("choosing") && !e.target.closest?.("dialog")) { shots().forEach((s) => choose(s, false)); follow(); return; }
-    if (e.key === "a" && (e.ctrlKey || e.metaKey) && wall && !e.target.closest?.("input:not([type=checkbox]), textarea")) { e.preventDefault(); shots().forEach((s) => choose(s, true)); follow(); return; }
+    if (e.key === "a" && (e.ctrlKey || e.metaKey) && shots().length && !e.target.closest?.("input:not([type=checkbox]), textarea")) { e.preventDefault(); shots().forEach((s) => choose(s, true)); follow(); return; }
     const shot = e.target.closest?.(".shot");
     if (!shot || typing(e)) return;
     if (e.key === "x" || e.key === "X") {
@@ -221,17 +221,18 @@ function endless() {
   let link = more?.querySelector("a[rel=next]");
   if (!link) return;
   let busy = false;
+  more.classList.add("wait"); // what stands below would jump when more comes
   const eye = new IntersectionObserver(async (seen) => {
     if (busy || !link || !seen.some((s) => s.isIntersecting)) return;
     busy = true;
     try {
       const page = await fetched(link.href), next = page.querySelector(".more a[rel=next]");
       merge(page, false);
-      if (next) link.replaceWith(document.adoptNode(next)); else link.remove();
+      if (next) link.replaceWith(document.adoptNode(next)); else { link.remove(); more.classList.remove("wait"); }
       link = next;
       eye.unobserve(more);
       if (link) eye.observe(more); // still in sight: it tells again
-    } catch { eye.disconnect(); /* the link stays: pressed, it leads on */ }
+    } catch { eye.disconnect(); more.classList.remove("wait"); /* the link stays: pressed, it leads on */ }
     busy = false;
   }, { rootMargin: "1500px" });
   eye.observe(more);
@@ -243,10 +244,16 @@ function refresh() {
   timer = setTimeout(async () => {
     try {
       const page = await fetched(location.href);
-      if (document.querySelector(".months")) merge(page, true);
-      else if (document.getElementById("listing") && page.getElementById("listing")) { sheet(page); document.getElementById("listing").replaceChildren(...page.getElementById("listing").childNodes); }
-      const nothing = document.querySelector(".empty");
-      if (nothing && !page.querySelector(".empty")) location.reload();
+      const nothing = document.querySelector(".empty"), form = page.getElementById("choose");
+      if (document.querySelector(".months")) {
+        merge(page, true);
+      } else if (nothing && form) { // the first ones: the page gets its wall
+        sheet(page);
+        nothing.replaceWith(document.adoptNode(form));
+        choosing();
+        endless();
+        rail();
+      }
     } catch { /* the server is away: the page is as it was */ }
   }, 400);
 }
