@@ -39,9 +39,10 @@ type child struct {
 	status *os.File // /proc/PID/status: it never tells of another process
 	said   *said
 
-	rss, peak int64 // bytes of resident memory when it was ready; peak is brought up to date
-	done      int   // tasks
-	since     time.Time
+	ready memory // what it took when it was ready
+	peak  int64  // bytes of resident memory, up to date at each task's end
+	done  int    // tasks
+	since time.Time
 }
 
 // start starts a child and waits until it is ready. The spool is the child's then.
@@ -194,34 +195,37 @@ func (c *child) measure() (err error) {
 	if c.status, err = os.Open(fmt.Sprintf("/proc/%d/status", c.proc.Pid())); err != nil {
 		return err
 	}
-	c.rss, c.peak, err = c.memory()
+	c.ready, err = c.memory()
+	c.peak = c.ready.peak
 	return err
 }
 
-// memory returns the child's resident memory and the peak of that, in bytes.
-func (c *child) memory() (rss, peak int64, err error) {
+// memory is what a process takes, in bytes.
+type memory struct{ space, rss, peak int64 } // address space; resident now, and at most
+
+func (c *child) memory() (m memory, err error) {
 	var buf [4096]byte
 	n, err := c.status.ReadAt(buf[:], 0)
 	if n == 0 {
-		return 0, 0, fmt.Errorf("memory of the child: %w", err)
+		return m, fmt.Errorf("memory of the child: %w", err)
 	}
 	for line := range bytes.Lines(buf[:n]) {
-		for name, v := range map[string]*int64{"VmRSS:": &rss, "VmHWM:": &peak} {
+		for name, v := range map[string]*int64{"VmSize:": &m.space, "VmRSS:": &m.rss, "VmHWM:": &m.peak} {
 			rest, ok := bytes.CutPrefix(line, []byte(name))
 			if !ok {
 				continue
 			}
 			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(string(rest)), "kB")), 10, 64)
 			if err != nil {
-				return 0, 0, fmt.Errorf("memory of the child: %w", err)
+				return m, fmt.Errorf("memory of the child: %w", err)
 			}
 			*v = kib << 10
 		}
 	}
-	if rss == 0 { // a dead process has no lines for its memory
-		return 0, 0, errors.New("memory of the child: it has none")
+	if m.rss == 0 { // a dead process has no lines for its memory
+		return m, errors.New("memory of the child: it has none")
 	}
-	return rss, peak, nil
+	return m, nil
 }
 
 // cpu returns the processor time of the child's threads, those that ended included.

@@ -3,6 +3,7 @@ package farm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"strings"
@@ -237,6 +238,26 @@ func TestAChildIsNotBlamedForItsPredecessors(t *testing.T) {
 		t.Errorf("an empty task is said to hold %d bytes, %v", u.MaxRSS, err)
 	}
 	if s := p.Stats(); s.Over+s.Died != 0 || shadow == 1 && s.Started != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Address space that a task leaves reserved is not the next one's: a child that keeps
+// much of it is replaced.
+func TestAChildIsReplacedWhenItsAddressSpaceIsUsedUp(t *testing.T) {
+	p := newPool(t, Options{Size: 1, Limits: small()})
+	half := p.o.Limits.room() / 2 >> 20
+	for _, mib := range []int64{half / 2, half/2 + 20} { // what one leaves counts with what the next does
+		works(t, p)
+		if s := p.Stats(); s.Started != 1 {
+			t.Errorf("%+v", s)
+		}
+		if _, err := p.Do(t.Context(), Task{Name: "map", Params: fmt.Sprint(mib)}); err != nil {
+			t.Fatal(mib, err)
+		}
+	}
+	works(t, p)
+	if s := p.Stats(); s.Started != 2 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -55,6 +55,10 @@ import (
 )
 
 // Limits bound one task. 0 stands for the default.
+//
+// Memory is looked at every 20 ms, and overrun by 96 MiB at most before that shows; the
+// kernel holds the child's address space to twice as much. Processor time may be overrun by
+// as much as the child's threads do in 20 ms.
 type Limits struct {
 	Memory int64         // bytes beyond what an idle child takes: 1 GiB; at least 64 MiB
 	CPU    time.Duration // processor time of all its threads: 1 min

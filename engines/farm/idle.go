@@ -39,10 +39,11 @@ func (p *Pool) put(c *child) {
 	p.mu.Unlock()
 }
 
-// fat says whether a child kept so much memory that the next task would be blamed for it.
+// fat says whether a child kept so much that the next task could be blamed for it: of
+// memory, or of address space, which Go's runtime does not give back.
 func (c *child) fat(l Limits) bool {
-	rss, _, err := c.memory()
-	return err != nil || rss > c.rss+shadow*min(l.Memory, spare/2)
+	m, err := c.memory()
+	return err != nil || m.rss > c.ready.rss+shadow*min(l.Memory, spare/2) || m.space > c.ready.space+l.room()/2
 }
 
 // sweep ends children that had nothing to do for a while.

@@ -181,7 +181,7 @@ func (r *run) watch(ctx context.Context, stopped <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
-		rss, _, err := r.c.memory()
+		m, err := r.c.memory()
 		if err != nil {
 			continue // it is dead, which the exchange notices
 		}
@@ -190,11 +190,11 @@ func (r *run) watch(ctx context.Context, stopped <-chan struct{}) {
 			continue
 		}
 		r.mu.Lock()
-		r.peak = max(r.peak, rss)
+		r.peak = max(r.peak, m.rss)
 		r.mu.Unlock()
 		cpu, err := r.c.cpu()
 		switch {
-		case rss > r.c.rss+shadow*l.Memory+spare/2:
+		case m.rss > r.c.ready.rss+shadow*l.Memory+spare/2:
 			r.stop(r.overMemory())
 		case err == nil && cpu-r.cpu > l.CPU:
 			r.stop(r.overCPU())
@@ -225,10 +225,10 @@ func (r *run) usage() Usage {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if rss, peak, err := r.c.memory(); err == nil {
-		r.peak = max(r.peak, rss)
-		if peak > r.c.peak { // this task raised it
-			r.peak, r.c.peak = max(r.peak, peak), peak
+	if m, err := r.c.memory(); err == nil {
+		r.peak = max(r.peak, m.rss)
+		if m.peak > r.c.peak { // this task raised it
+			r.peak, r.c.peak = max(r.peak, m.peak), m.peak
 		}
 	}
 	u.MaxRSS = r.peak

@@ -16,7 +16,7 @@ import (
 // limitsEnv is where a child finds its kernelLimits.
 const limitsEnv = "PLUMB_FARM_LIMITS"
 
-// spare is address space beyond Limits.Memory: Go's runtime reserves 64 MiB at a time.
+// spare is room beyond Limits.Memory: Go's runtime reserves 64 MiB at a time.
 const spare = 192 << 20
 
 // kernelLimits are what the kernel enforces, even when the parent cannot look.
@@ -27,9 +27,14 @@ type kernelLimits struct {
 	Bare   bool  `json:"bare"` // nothing but these limits
 }
 
+// room returns the address space that a child may take beyond what it begins with. A half
+// of it is for what earlier tasks leave reserved, and the other is enough for any task:
+// how much of that it may use is for the parent to see to.
+func (l Limits) room() int64 { return 2 * (shadow*l.Memory + spare/2) }
+
 func (o Options) kernel() kernelLimits {
 	life := time.Duration(o.Reuse+1) * (o.Limits.CPU + time.Second)
-	return kernelLimits{Memory: shadow*o.Limits.Memory + spare, CPU: int64(life/time.Second) + 1, Nice: o.Nice, Bare: o.bare}
+	return kernelLimits{Memory: o.Limits.room(), CPU: int64(life/time.Second) + 1, Nice: o.Nice, Bare: o.bare}
 }
 
 // shut sets the limits of this process and returns what else shuts it in.

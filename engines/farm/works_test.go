@@ -34,8 +34,16 @@ func testWorks() map[string]Work {
 			}
 			return nil
 		},
-		"huge":  func(string, outFunc) error { return fmt.Errorf("%d", len(make([]byte, 8<<30))) },
-		"take":  func(text string, _ outFunc) error { return takeMemory(text, 30*time.Millisecond) },
+		"huge": func(string, outFunc) error { return fmt.Errorf("%d", len(make([]byte, 8<<30))) },
+		"take": func(text string, _ outFunc) error { return takeMemory(text, 30*time.Millisecond) },
+		"map": func(text string, _ outFunc) error { // reserves MiB and forgets about them
+			var mib int
+			if _, err := fmt.Sscan(text, &mib); err != nil {
+				return err
+			}
+			_, err := syscall.Mmap(-1, 0, mib<<20, syscall.PROT_NONE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+			return err
+		},
 		"hold":  func(text string, _ outFunc) error { return takeMemory(text, time.Hour) },
 		"spin":  func(string, outFunc) error { spin(); return nil },
 		"spins": func(string, outFunc) error { go spin(); spin(); return nil },
