@@ -103,7 +103,7 @@ func TestOnlyWholeThingsAreBoughtAndTheyStay(t *testing.T) {
 			forecast.Formula{Name: "fewer_" + name, Is: fmt.Sprintf("when(%s < prev(%s, %s), 1, 0)", name, name, name), Show: true, Total: peak})
 	}
 	for _, scenario := range []string{forecast.Expected, "conservative", "coded"} {
-		r := with(t, compiled(t, m), forecast.Options{Months: 60, Samples: 300, Seed: 1, Scenario: scenario}, map[string]string{"lead": "uniform(0, 5)", "disk_life": "1 to 4", "server_life": "2 to 5", "rack_life": "3.3"})
+		r := with(t, compiled(t, m), forecast.Options{Months: 60, Samples: 200, Seed: 1, Scenario: scenario}, map[string]string{"lead": "uniform(0, 5)", "disk_life": "1 to 4", "server_life": "2 to 5", "rack_life": "3.3"})
 		for i, name := range checked {
 			for _, fault := range []string{"part_of_", "below_none_", "fewer_"} {
 				if i < 4 && fault == "fewer_" {
@@ -123,7 +123,7 @@ func TestOnlyWholeThingsAreBoughtAndTheyStay(t *testing.T) {
 // TestTheDefaultPlanDoesNotRunOut: on nineteen paths of twenty, orders of the expected
 // scenario come in time, and disks are fuller than wanted by a few percent at most.
 func TestTheDefaultPlanDoesNotRunOut(t *testing.T) {
-	r := with(t, compiled(t, Model()), forecast.Options{Months: 36, Samples: 1000, Seed: 1})
+	r := with(t, compiled(t, Model()), forecast.Options{Months: 36, Samples: 500, Seed: 1})
 	if s := r.Output("short_bytes").Total; s.P95 != 0 {
 		t.Errorf("%v TB find no room", s)
 	}

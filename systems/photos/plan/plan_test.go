@@ -103,7 +103,7 @@ func TestTheWellKnownFormula(t *testing.T) {
 }
 
 func TestTheBandOfAProductHasItsClosedForm(t *testing.T) {
-	r := with(t, compiled(t, Model()), forecast.Options{Months: 1, Samples: 50_000, Seed: 3}, bare, map[string]string{"users": "1M to 4M", "photos_per_user": "5 to 40"})
+	r := with(t, compiled(t, Model()), forecast.Options{Months: 1, Samples: 30_000, Seed: 3}, bare, map[string]string{"users": "1M to 4M", "photos_per_user": "5 to 40"})
 	// Logarithms add: so do the means and the variances of lognormals' logarithms.
 	const z90, z95 = 1.2815515655446004, 1.6448536269514722
 	half := math.Hypot(math.Log(4)/2/z95, math.Log(8)/2/z95)

@@ -233,7 +233,7 @@ func (m *measuring) count(what format, size int64, info picture.Info) {
 
 // progress tells what is done, with the bytes of the file at hand.
 func (m *measuring) progress(more int64) {
-	if m.tell == nil || time.Since(m.told) < 100*time.Millisecond {
+	if m.tell == nil || time.Since(m.told) < 100*time.Millisecond || m.ctx.Err() != nil {
 		return
 	}
 	m.told = time.Now()

@@ -58,7 +58,7 @@ func thumbs(t testing.TB, file []byte) float64 {
 }
 
 func TestACalibrationMeasuresWhatTheFolderHas(t *testing.T) {
-	a, b, c := photo(1, 900, 600), photo(2, 640, 480), picturetest.PNG(picturetest.Scene(300, 200, 3))
+	a, b, c := photo(1, 600, 400), photo(2, 480, 320), picturetest.PNG(picturetest.Scene(300, 200, 3))
 	heicFile, err := os.ReadFile("../../../engines/picture/testdata/photo.heic")
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func mustRead(t *testing.T, path string) []byte {
 // TestACalibrationSetsInputsAndMarksThem through to the result of a plan.
 func TestACalibrationSetsInputsAndMarksThem(t *testing.T) {
 	files := map[string][]byte{}
-	base := photo(1, 320, 240)
+	base := photo(1, 96, 64)
 	for year := 2023; year <= 2025; year++ {
 		for month := 1; month <= 12; month++ {
 			n := 4
@@ -263,8 +263,8 @@ func TestACalibrationCanBeStoppedAndTellsHowFarItIs(t *testing.T) {
 
 // TestManyPhotosTakeBoundedMemoryAndTime: far more photos than are made smaller.
 func TestManyPhotosTakeBoundedMemoryAndTime(t *testing.T) {
-	files, base := map[string][]byte{}, photo(1, 64, 48)
-	for i := range 3000 {
+	files, base := map[string][]byte{}, photo(1, 32, 24)
+	for i := range 2000 {
 		files[fmt.Sprintf("%d/%d.jpg", i%50, i)] = picturetest.WithEXIF(base, exif.Fields{Model: fmt.Sprint(i)})
 	}
 	dir := tree(t, files)
@@ -275,7 +275,7 @@ func TestManyPhotosTakeBoundedMemoryAndTime(t *testing.T) {
 	s, err := Measure(t.Context(), dir, day, nil)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if err != nil || s.Photos != 3000 || s.Thumbnails.N > mostResized || s.Thumbnails.N < mostResized/3 {
+	if err != nil || s.Photos != 2000 || s.Thumbnails.N > mostResized || s.Thumbnails.N < mostResized/3 {
 		t.Errorf("%d photos, %d made smaller, %v", s.Photos, s.Thumbnails.N, err)
 	}
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 16<<20 {
