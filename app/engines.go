@@ -16,6 +16,7 @@ import (
 	"plumb/engines/cas"
 	"plumb/engines/farm"
 	"plumb/engines/fleet"
+	"plumb/engines/hooks"
 	"plumb/engines/jobs"
 	"plumb/engines/links"
 	"plumb/engines/once"
@@ -39,6 +40,7 @@ type engines struct {
 	fleet    *fleet.Fleet
 	links    *links.Links
 	cas      *cas.Store
+	hooks    *hooks.Hooks
 	pool     *farm.Pool // nil before a room asks for it
 	key      []byte     // the house's
 	tmp      string     // for what is on its way
@@ -90,6 +92,10 @@ func openEngines(ctx context.Context, cfg Config, folder *Folder, log *slog.Logg
 	if e.jobs, err = jobs.Open(ctx, e.db, jobs.Config{Log: log, Clock: e.clock, Poll: jobPoll}); err != nil {
 		return e, fmt.Errorf("open the jobs: %w", err)
 	}
+	if e.hooks, err = hooks.Open(ctx, hooks.Needs{DB: e.db, Jobs: e.jobs, Clock: e.clock, Log: log}); err != nil {
+		return e, err
+	}
+	e.onClose(e.hooks.Close)
 	if e.once, err = once.New(ctx, e.db, key); err != nil {
 		return e, fmt.Errorf("open the kept answers: %w", err)
 	}

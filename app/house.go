@@ -80,7 +80,7 @@ func build(ctx context.Context, cfg Config, list []room, e *engines, log *slog.L
 	if err := registry.Register(newServeWatch(e.clock, faces)); err != nil {
 		return nil, fmt.Errorf("measures of the process: %w", err)
 	}
-	if err := e.jobs.Register(e.once.Work(e.clock)); err != nil {
+	if err := e.jobs.Register(append(e.hooks.Work(), e.once.Work(e.clock))...); err != nil {
 		return nil, fmt.Errorf("work of the engines: %w", err)
 	}
 	for _, f := range faces {

@@ -45,7 +45,7 @@ func rooms() []room {
 				return face.Face{}, err
 			}
 			s, err := photos.New(ctx, photos.Needs{
-				DB: e.db, Jobs: e.jobs, Bus: e.bus, People: e.accounts, Farm: pool, Clock: e.clock, Log: e.log, Shell: shell, URL: url,
+				DB: e.db, Jobs: e.jobs, Bus: e.bus, People: e.accounts, Farm: pool, Hooks: e.hooks, Clock: e.clock, Log: e.log, Shell: shell, URL: url,
 				Key: e.key, Folder: filepath.Join(cfg.Data, "photos"), SQL: cfg.SQL, Bucket: cfg.Bucket, NoSync: cfg.NoSync,
 			}, cfg.Photos)
 			if err != nil {
@@ -191,6 +191,11 @@ func photosSettings(c *photos.Config) []Setting {
 		{Key: "photos.throttle", Value: &c.Throttle, Help: "bytes a second that moves between shards may copy (0: no limit)"},
 		{Key: "photos.grace", Value: &c.Grace, Help: "how long what was moved away stays on the old shard"},
 		{Key: "photos.collect", Value: &c.Collect, Help: "time between two collections of contents that nothing refers to"},
+		{Key: "photos.alarm-full", Value: &c.AlarmFull, Help: "share of a shard's disk above which an alarm is told (0: none)"},
+		{Key: "photos.alarm-slow", Value: &c.AlarmSlow, Help: "p99 of a shard above which an alarm is told (0: none)"},
+		{Key: "photos.alarm-uneven", Value: &c.AlarmUneven, Help: "bytes of the fullest shard over its share above which an alarm is told (0: none)"},
+		{Key: "photos.webhook", Value: &c.Webhook, Help: "address that is told of alarms, signed as Standard Webhooks has it"},
+		{Key: "photos.webhook-secret", Value: &c.WebhookSecret, Secret: true, Help: "whsec_..., with which it is signed"},
 		{Key: "photos.scrub", Value: &c.Scrub, Help: "time between two readings of everything (0: never by itself)"},
 	}
 }

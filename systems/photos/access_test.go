@@ -68,6 +68,7 @@ var accessTable = map[string]struct {
 	"GET /api/v1/photos/migrations/{migration}":         {nil, 403, 403, 200},
 	"POST /api/v1/photos/migrations/{migration}/pause":  {nil, 403, 403, -1}, // as it happens to be over already or not
 	"POST /api/v1/photos/migrations/{migration}/resume": {nil, 403, 403, -1},
+	"GET /api/v1/photos/alarms":                         {nil, 403, 403, 200},
 	"GET /api/v1/photos/hot":                            {nil, 403, 403, 200},
 	"POST /api/v1/photos/proposals":                     {map[string]any{"by": "bytes"}, 403, 403, 201},
 	"POST /api/v1/photos/proposals/{none}/execute":      {nil, 403, 403, 404},

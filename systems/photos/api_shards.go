@@ -21,6 +21,7 @@ func (s *System) shardOps() []web.Op {
 		web.Operation(web.Operator, op("GET", "/migrations/{id}", "A migration"), s.getMigration),
 		web.Operation(web.Operator, op("POST", "/migrations/{id}/pause", "Stop its moves until it is resumed"), s.postPause),
 		web.Operation(web.Operator, op("POST", "/migrations/{id}/resume", "Go on with it"), s.postResume),
+		web.Operation(web.Operator, op("GET", "/alarms", "Thresholds that are passed now, and what the webhook told"), s.getAlarms),
 		web.Operation(web.Operator, op("GET", "/hot", "People who are asked for most"), s.getHot),
 		web.Operation(web.Operator, created(op("POST", "/proposals", "Moves that would even a load; nothing is moved yet")), s.postProposal),
 		web.Operation(web.Operator, accepted(op("POST", "/proposals/{id}/execute", "Make a proposal's moves")), s.postExecute),
@@ -173,6 +174,33 @@ func (s *System) postPause(ctx context.Context, in *idIn) (*answer[migrationOut]
 
 func (s *System) postResume(ctx context.Context, in *idIn) (*answer[migrationOut], error) {
 	return migrationAnswer(s.ResumeMigration(ctx, person(ctx), in.ID))
+}
+
+type deliveryOut struct {
+	ID    string    `json:"id"`
+	Event string    `json:"event"`
+	Made  time.Time `json:"made_at"`
+	State string    `json:"state"`
+	Tries int64     `json:"tries"`
+	Why   string    `json:"why,omitempty" doc:"What went wrong last"`
+}
+
+type alarmsOut struct {
+	Alarms     []Alarm       `json:"alarms"`
+	Deliveries []deliveryOut `json:"deliveries"`
+}
+
+func (s *System) getAlarms(ctx context.Context, _ *struct{}) (*answer[alarmsOut], error) {
+	list, err := s.Alarms(ctx, person(ctx))
+	if err != nil {
+		return nil, err
+	}
+	out := alarmsOut{list, []deliveryOut{}}
+	told, err := s.Deliveries(ctx, person(ctx))
+	for _, d := range told {
+		out.Deliveries = append(out.Deliveries, deliveryOut{d.ID, d.Event, d.Made, string(d.State), d.Tries, d.Why})
+	}
+	return answered(out, err)
 }
 
 type hotOut struct {

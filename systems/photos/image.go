@@ -34,11 +34,52 @@ func (s *System) OpenImage(ctx context.Context, p Person, id, size string) (*Ima
 	return s.image(ctx, photo, at, size)
 }
 
-// image opens a photo, which is on a shard, in a size.
+// image opens a photo, which is on a shard, in a size, and counts it for its owner's load.
 func (s *System) image(ctx context.Context, p Photo, at *shard.Shard, size string) (*Image, error) {
+	began := s.n.Clock.Now()
+	open := s.sized
 	if size == Original {
-		return s.original(ctx, p, at)
+		open = func(ctx context.Context, p Photo, at *shard.Shard, _ string) (*Image, error) {
+			return s.original(ctx, p, at)
+		}
 	}
+	img, err := open(ctx, p, at, size)
+	if err != nil {
+		return nil, err
+	}
+	img.ReadSeekCloser = &counted{ReadSeekCloser: img.ReadSeekCloser, s: s, owner: p.Owner, took: s.n.Clock.Now().Sub(began)}
+	return img, nil
+}
+
+// counted counts what is read of an image.
+type counted struct {
+	io.ReadSeekCloser
+	s     *System
+	owner string
+	took  time.Duration // until it was open, its first bytes read
+	n     int64
+	done  bool
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.ReadSeekCloser.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// Close implements io.Closer.
+func (c *counted) Close() error {
+	if !c.done {
+		c.done = true
+		c.s.set.Count(c.owner, 0, c.n, c.took, 0)
+		c.s.measures.bytes.WithLabelValues("out").Add(float64(c.n))
+	}
+	return c.ReadSeekCloser.Close()
+}
+
+// sized opens a size that is made, or makes it.
+func (s *System) sized(ctx context.Context, p Photo, at *shard.Shard, size string) (*Image, error) {
 	i := sizeIndex(size)
 	if i < 0 {
 		return nil, errs.New(errs.NotFound, "there is no size %.32q: there are small, medium, large and original", size)

@@ -33,6 +33,9 @@ func (s *System) work() []jobs.Work {
 		Kind: "photos.orders", Every: time.Minute, Unique: true, Max: 1, Timeout: 5 * time.Minute, Tries: 2,
 		Run: func(ctx context.Context, _ []byte) error { return s.orderSizes(ctx) },
 	}, {
+		Kind: "photos.watch", Every: time.Minute, Unique: true, Max: 1, Timeout: time.Minute, Tries: 1,
+		Run: func(ctx context.Context, _ []byte) error { return s.watch(ctx) },
+	}, {
 		Kind: "photos.expire", Every: 10 * time.Minute, Unique: true, Max: 1, Timeout: time.Hour, Tries: 3,
 		Run: func(ctx context.Context, _ []byte) error { return s.expire(ctx) },
 	}, {

@@ -11,6 +11,7 @@ import (
 	"plumb/engines/accounts"
 	"plumb/engines/bus"
 	"plumb/engines/farm"
+	"plumb/engines/hooks"
 	"plumb/engines/jobs"
 	"plumb/engines/links"
 	"plumb/engines/sqldb"
@@ -46,6 +47,7 @@ type Needs struct {
 
 	Options sqldb.Options // of the shards' databases; zero is right
 	Farm    *farm.Pool    // children that decode pixels: see Works
+	Hooks   *hooks.Hooks  // tells of alarms; nil: nobody is told
 }
 
 // Config is what a person may set.
@@ -61,13 +63,21 @@ type Config struct {
 	Grace     time.Duration // how long what was moved away stays; 0 to 30 days
 	Collect   time.Duration // between two collections of what nothing refers to; 1 min to 7 days
 	Scrub     time.Duration // between two readings of everything; 1 h to 30 days, 0: never
+
+	// Thresholds of alarms; 0: none. See Alarm.
+	AlarmFull   float64       // of a shard's disk, 0 to 1
+	AlarmSlow   time.Duration // of a shard's p99
+	AlarmUneven float64       // bytes of the fullest shard over its share, 1 or more
+
+	Webhook       string // http(s) address that is told of alarms; "": none
+	WebhookSecret string // signs: "whsec_..." as Standard Webhooks has it
 }
 
 // Defaults returns the configuration of a house where nobody set anything.
 func Defaults() Config {
 	const day = 24 * time.Hour
 	return Config{Copies: 2, MaxBytes: 200 << 20, MaxPixels: 200_000_000, Bin: 30 * day, LinkLife: 30 * day,
-		Strategy: "hash", Throttle: 50_000_000, Grace: time.Hour, Collect: 10 * time.Minute, Scrub: 7 * day}
+		Strategy: "hash", Throttle: 50_000_000, Grace: time.Hour, Collect: 10 * time.Minute, Scrub: 7 * day, AlarmFull: 0.85, AlarmUneven: 1.5}
 }
 
 // valid names every setting that is out of its range.
@@ -93,6 +103,11 @@ func (c Config) valid() error {
 	span("collect", c.Collect, time.Minute, 7*day)
 	if c.Scrub != 0 {
 		span("scrub", c.Scrub, time.Hour, 30*day)
+	}
+	b.Float("photos.alarm-full", c.AlarmFull, 0, 1)
+	span("alarm-slow", c.AlarmSlow, 0, time.Minute)
+	if c.AlarmUneven != 0 {
+		b.Float("photos.alarm-uneven", c.AlarmUneven, 1, 1000)
 	}
 	return b.Err("the settings of photos are not valid")
 }

@@ -97,9 +97,11 @@ func New(ctx context.Context, n Needs, c Config) (*System, error) {
 		set.Close()
 		return nil, fmt.Errorf("open photos: %w", err)
 	}
-	if err := s.openRepairs(ctx); err != nil {
-		set.Close()
-		return nil, fmt.Errorf("open photos: %w", err)
+	for _, open := range []func(context.Context) error{s.openRepairs, s.openAlarms} {
+		if err := open(ctx); err != nil {
+			set.Close()
+			return nil, fmt.Errorf("open photos: %w", err)
+		}
 	}
 	s.measures = newMeasures(s)
 	return s, nil
