@@ -68,7 +68,7 @@ func keeping() []forecast.Input {
 		{Name: "keep", Group: g, Title: "Rule: photos older than this are deleted", Unit: "year", Default: "100 year", From: "the question names no rule: for ever", Min: 0.1, Max: 100},
 		{Name: "history", Group: g, Title: "How long the service has been running", Unit: "year", Default: "4 year", From: "assumption; it says how old today's photos are, and matters with a rule alone", Min: 0.1, Max: 100},
 		{Name: "versions_kept", Group: g, Title: "How long earlier versions are kept", Unit: "month", Default: "12 month", From: "assumption", Max: 1200},
-		{Name: "bin_kept", Group: g, Title: "How long removed photos are kept", Unit: "day", Default: "30 day", From: "assumption: what most photo services promise", Max: 3650},
+		{Name: "bin_kept", Group: g, Title: "How long removed photos are kept", Unit: "day", Default: "30 day", From: "the room's default setting", Max: 3650},
 	}
 }
 
@@ -87,7 +87,7 @@ func saving() []forecast.Input {
 func copying() []forecast.Input {
 	const g = "Copies"
 	return []forecast.Input{
-		{Name: "copies", Group: g, Title: "Copies at the first site", Default: "2", From: "with one at a second site the three that are usual", Min: 1, Max: 20},
+		{Name: "copies", Group: g, Title: "Copies at the first site", Default: "2", From: "the room's default setting; with one at a second site they are the usual three", Min: 1, Max: 20},
 		{Name: "second_site", Group: g, Title: "Share of photos with a copy at a second site too, for disasters", Unit: "%", Default: "100 %", From: "assumption: a fire must not take anybody's photos", Max: 100},
 		{Name: "second_copies", Group: g, Title: "Copies of them there", Default: "1", From: "assumption", Max: 20},
 		{Name: "backup", Group: g, Title: "Backups, as a share of what is stored", Unit: "%", Default: "5 to 20 %", From: "assumption: what was deleted or changed lately, against mistakes; the sites are against disasters", Max: 1000},

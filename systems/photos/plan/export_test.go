@@ -1,0 +1,4 @@
+package plan
+
+// Sizes are for the test that holds them to the room's.
+var Sizes = sizes
