@@ -67,7 +67,6 @@ type joining struct {
 	crowd
 	month []int // in which each came
 	upto  []int // users there by the end of each month
-	share []float64
 }
 
 // newJoining lets the first country come evenly over its months, and grow on at the same
