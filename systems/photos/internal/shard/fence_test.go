@@ -100,8 +100,8 @@ func TestOnlySomebodyNewWaits(t *testing.T) {
 func TestTheFenceWaitsForMakers(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
 		h := newHouse(t, kind)
-		s, ctx := h.process(), context.Background()
-		at := s.Shards()[0]
+		s, other, ctx := h.process(), h.process(), context.Background()
+		at := other.Shards()[0]
 		inside, raised := make(chan bool), make(chan error, 1)
 		go func() {
 			<-inside

@@ -106,9 +106,14 @@ func (s *Set) renew(ctx context.Context, m *move) error {
 func (s *Set) moveOne(ctx context.Context, p pin) error {
 	m := &move{s: s, pin: p, leased: s.n.Clock.Now()}
 	err := s.moveOwner(ctx, m)
+	s.measures.copied.Add(float64(m.pin.moved - p.moved))
+	if err == nil {
+		s.measures.moved.Inc()
+	}
 	if err == nil || errors.Is(err, errDropped) {
 		return err
 	}
+	s.measures.failed.Inc()
 	s.n.Log.Warn("an owner was not moved; it is tried again", "owner", p.owner, "try", p.tries+1, "err", err)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), switchTime)
 	defer cancel()

@@ -38,6 +38,8 @@ type Set struct {
 	doors   *doors
 	boards  boards
 
+	measures measures
+
 	mu     sync.Mutex         // of who changes dir or opened
 	opened map[int64]*engines // by number; guarded by mu
 	closed bool               // guarded by mu
@@ -89,7 +91,7 @@ func open(ctx context.Context, n Needs, c Config) (*Set, error) {
 		n.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Set{n: n, c: c, process: ids.New(n.Clock.Now()), opened: map[int64]*engines{}, knock: make(chan struct{}, 1), hold: leaseTime, leave: switchTime + time.Second,
-		rate: newThrottle(n.Clock, c.Throttle), doors: newDoors()}
+		rate: newThrottle(n.Clock, c.Throttle), doors: newDoors(), measures: newMeasures()}
 	var err error
 	if s.tables, err = texts(n.Tables); err != nil {
 		return nil, err

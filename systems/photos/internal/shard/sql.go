@@ -46,6 +46,23 @@ const (
 	sqlMigrationState = `SELECT state FROM photos_migrations WHERE id = $1`
 	sqlMigrationTurn  = `UPDATE photos_migrations SET state = $2 WHERE id = $1`
 
+	sqlLoadPut = `INSERT INTO photos_load (process, shard, slot, requests, bytes_in, bytes_out, cpu, times) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (process, shard, slot) DO UPDATE SET requests = excluded.requests, bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out,
+			cpu = excluded.cpu, times = excluded.times`
+	sqlLoadSince  = `SELECT shard, slot, requests, bytes_in, bytes_out, cpu, times FROM photos_load WHERE slot > $1`
+	sqlLoadForget = `DELETE FROM photos_load WHERE slot < $1`
+	sqlHotPut     = `INSERT INTO photos_hot (process, owner, slot, requests, bytes_in, bytes_out, cpu) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (process, owner, slot) DO UPDATE SET requests = excluded.requests, bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out, cpu = excluded.cpu`
+	sqlHotSince  = `SELECT owner, slot, requests, bytes_in, bytes_out, cpu FROM photos_hot WHERE slot > $1`
+	sqlHotForget = `DELETE FROM photos_hot WHERE slot < $1`
+	sqlWays      = `SELECT shard, want, count(*) FROM photos_pins WHERE want > 0 GROUP BY shard, want`
+	sqlPinWhy    = `SELECT why, want FROM photos_pins WHERE owner = $1`
+
+	sqlProposalPut     = `INSERT INTO photos_proposals (id, made, body, migration) VALUES ($1, $2, $3, '')`
+	sqlProposalsForget = `DELETE FROM photos_proposals WHERE made < $1`
+	sqlProposal        = `SELECT body, migration FROM photos_proposals WHERE id = $1`
+	sqlProposalUse     = `UPDATE photos_proposals SET migration = 'begun' WHERE id = $1`
+
 	sqlMapsPending = `SELECT count(*) FROM photos_maps WHERE state = 'pending'`
 	sqlMapPending  = `SELECT epoch, snapshot, migration, bounded, lease FROM photos_maps WHERE state = 'pending'`
 	sqlMapState    = `SELECT state FROM photos_maps WHERE epoch = $1`
@@ -132,6 +149,9 @@ const (
 	sqlOwnerAlone = `UPDATE photos_owners SET peer = 0 WHERE owner = $1 AND state = 'here' AND peer = $2`
 	sqlOwnersLeft = `SELECT COALESCE(sum(CASE WHEN state <> 'gone' THEN 1 ELSE 0 END), 0), COALESCE(sum(CASE WHEN state = 'gone' AND until > 0 THEN 1 ELSE 0 END), 0)
 		FROM photos_owners`
-	sqlOwnersLed = `SELECT owner FROM photos_owners WHERE peer = $1 AND state = 'gone' AND owner > $2 ORDER BY owner LIMIT $3`
-	sqlOwnerLead = `UPDATE photos_owners SET peer = $3 WHERE owner = $1 AND state = 'gone' AND peer = $2`
+	sqlOwnersLed     = `SELECT owner FROM photos_owners WHERE peer = $1 AND state = 'gone' AND owner > $2 ORDER BY owner LIMIT $3`
+	sqlOwnerLead     = `UPDATE photos_owners SET peer = $3 WHERE owner = $1 AND state = 'gone' AND peer = $2`
+	sqlOwnersHeavy   = `SELECT owner, bytes FROM photos_owners WHERE state = 'here' ORDER BY bytes DESC LIMIT $1`
+	sqlOwnerReach    = `UPDATE photos_owners SET rev = CASE WHEN rev < $2 THEN $2 ELSE rev END WHERE owner = $1`
+	sqlOwnerSetTally = `UPDATE photos_owners SET photos = $2, bytes = $3 WHERE owner = $1`
 )

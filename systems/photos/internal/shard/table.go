@@ -105,6 +105,7 @@ type tableText struct {
 	first  string // a page of an owner's rows by (rev, key): $1 owner, $2 after rev, $3 up to rev, $4 limit
 	more   string // the next: $5... are the rev and key of the last
 	old    string // gone and hashes of the row with a key
+	number string // rev of the row with a key
 	upsert string
 	live   string // how many, and the sum of their numbers
 	some   string // any rows of an owner: $1 owner, $2 limit
@@ -195,6 +196,7 @@ func (t *tableText) compile(names []string) {
 	t.first = page + order
 	t.more = page + ` AND (rev, ` + key + `) > ($5, ` + strings.Join(marks, ", ") + `)` + order
 	t.old = `SELECT ` + strings.Join(append([]string{"gone"}, t.Hashes...), ", ") + from + byKey
+	t.number = `SELECT rev` + from + byKey
 	var set, values []string
 	for i, n := range names {
 		values = append(values, fmt.Sprintf("$%d", i+1))
