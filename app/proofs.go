@@ -14,12 +14,13 @@ import (
 
 	"plumb/engines/lab"
 	filesprove "plumb/systems/files/prove"
+	photosprove "plumb/systems/photos/prove"
 	vendingprove "plumb/systems/vending/prove"
 )
 
 // proofs lists every room's experiments, reached by the word prove alone.
 func proofs() []lab.Experiment {
-	return slices.Concat(filesprove.Experiments(), vendingprove.Experiments())
+	return slices.Concat(filesprove.Experiments(), photosprove.Experiments(), vendingprove.Experiments())
 }
 
 // Prove runs experiments and returns the exit status.
