@@ -228,6 +228,71 @@ func TestOrderOfNodes(t *testing.T) {
 	})
 }
 
+// TestSharesFollowWeights: the nodes have keys in proportion to their weights, to what dice
+// allow or what the strategy says; and only proportions count.
+func TestSharesFollowWeights(t *testing.T) {
+	keys := ids(100_000)
+	each(t, func(t *testing.T, k Strategy) {
+		if k.Even {
+			return
+		}
+		nodes := list(10)
+		for i := range nodes {
+			nodes[i].Weight = float64(i + 1)
+		}
+		s := must2(New(k.Name, nodes))(t)
+		if k.Name == "range" || k.Name == "directory" {
+			s = must2(s.taught(slices.Values(keys)))(t)
+		}
+		count := make([]float64, len(nodes))
+		for _, key := range keys {
+			count[s.Place(key)]++
+		}
+		for i, n := range count {
+			want := s.Share(i) * float64(len(keys))
+			may := 4.5 * math.Sqrt(want)
+			switch k.Name {
+			case "ring":
+				may += .4 * want
+			case "bounded": // as a ring, but for what is too much
+				if may += slack * want; n < want {
+					may += .4 * want
+				}
+			case "maglev", "range":
+				may += .02 * want
+			}
+			if math.Abs(n-want) > may {
+				t.Errorf("node %d has %g keys, not %.0f", i, n, want)
+			}
+		}
+		for i := range nodes {
+			nodes[i].Weight *= 1000
+		}
+		heavy := must2(New(k.Name, nodes))(t)
+		if k.Name == "range" || k.Name == "directory" {
+			heavy = must2(heavy.taught(slices.Values(keys)))(t)
+		}
+		if !slices.Equal(places(s, keys), places(heavy, keys)) {
+			t.Error("with all weights 1000 times greater, keys are elsewhere")
+		}
+	})
+}
+
+// TestExceptionsShareAHash: their names say which is which.
+func TestExceptionsShareAHash(t *testing.T) {
+	p := pins{hash: []uint64{3, 5, 5, 9}, key: []string{"x", "a", "b", "y"}, node: []uint16{0, 1, 2, 3}}
+	for _, c := range []struct {
+		key  string
+		hash uint64
+		node int
+		ok   bool
+	}{{"a", 5, 1, true}, {"b", 5, 2, true}, {"c", 5, 0, false}, {"x", 3, 0, true}, {"y", 9, 3, true}, {"y", 10, 0, false}, {"x", 1, 0, false}} {
+		if i, ok := p.find(c.key, c.hash); i != c.node || ok != c.ok {
+			t.Errorf("%s of hash %d: %d, %v", c.key, c.hash, i, ok)
+		}
+	}
+}
+
 // TestExceptions are where they were put, until their node goes or they are given up.
 func TestExceptions(t *testing.T) {
 	keys := ids(200)
