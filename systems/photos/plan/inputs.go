@@ -133,9 +133,9 @@ func machines() []forecast.Input {
 	const g = "Servers"
 	return []forecast.Input{
 		{Name: "hdd_per_server", Group: g, Title: "Hard disks in a server", Unit: "disks/server", Default: "36 disks/server", From: "assumption: a common enclosure of four units", Min: 1, Max: 1000},
-		{Name: "hdd_server_height", Group: g, Title: "Height of it", Unit: "units/server", Default: "4 units/server", From: "assumption", Min: 0.1, Max: 100},
+		{Name: "hdd_server_height", Group: g, Title: "Height of a server for hard disks", Unit: "units/server", Default: "4 units/server", From: "assumption", Min: 0.1, Max: 100},
 		{Name: "ssd_per_server", Group: g, Title: "SSDs in a server", Unit: "ssds/server", Default: "24 ssds/server", From: "assumption: a common enclosure of two units", Min: 1, Max: 1000},
-		{Name: "ssd_server_height", Group: g, Title: "Height of it", Unit: "units/server", Default: "2 units/server", From: "assumption", Min: 0.1, Max: 100},
+		{Name: "ssd_server_height", Group: g, Title: "Height of a server for SSDs", Unit: "units/server", Default: "2 units/server", From: "assumption", Min: 0.1, Max: 100},
 		{Name: "least_servers", Group: g, Title: "Servers of each kind in a region, at least", Unit: "servers/region", Default: "3 servers/region", From: "assumption: one may fail while another is mended", Max: 1000},
 		{Name: "resize_cpu", Group: g, Title: "Processor time to make a photo's smaller pictures", Unit: "core*s/photo", Default: "0.2 to 0.7 core*s/photo", From: "assumption; --calibrate DIR measures it", Max: 1e4},
 		{Name: "machine_factor", Group: g, Title: "Speed of the measured machine over that of a server bought", Default: "0.7 to 1.5", From: "assumption: spread among common processors", Min: 0.01, Max: 100},
@@ -154,11 +154,11 @@ func rooms() []forecast.Input {
 		{Name: "rack_life", Group: g, Title: "How long racks and network are written off over, and then replaced", Unit: "year", Default: "7 year", From: "assumption", Min: 0.5, Max: 50},
 		{Name: "network_watts", Group: g, Title: "Power of a rack's network", Unit: "W/rack", Default: "250 to 450 W/rack", From: "assumption: two switches", Max: 1e5},
 		{Name: "pue", Group: g, Title: "Power drawn over power used by the machines: cooling (PUE)", Default: "1.25 to 1.6", From: "Uptime Institute, survey of 2024: 1.56 on average, 1.3 in new buildings", Min: 1, Max: 5},
-		{Name: "power_price", Group: g, Title: "Electricity", Unit: "USD/kWh", Default: "0.08 to 0.17 USD/kWh", From: "EIA Electric Power Annual 2023: 6 to 10 cents for industry in most of the USA's states, 9 to 20 for commerce", Max: 10},
-		{Name: "power_trend", Group: g, Title: "Change a year of its price", Unit: "%/year", Default: "-2 to 7 %/year", From: "assumption", Signed: true, Min: -90, Max: 1000},
+		{Name: "power_price", Group: g, Title: "Price of electricity", Unit: "USD/kWh", Default: "0.08 to 0.17 USD/kWh", From: "EIA Electric Power Annual 2023: 6 to 10 cents for industry in most of the USA's states, 9 to 20 for commerce", Max: 10},
+		{Name: "power_trend", Group: g, Title: "Change a year of electricity's price", Unit: "%/year", Default: "-2 to 7 %/year", From: "assumption", Signed: true, Min: -90, Max: 1000},
 		{Name: "rack_space", Group: g, Title: "Floor for a rack, with aisles", Unit: "m²/rack", Default: "2.3 to 3.2 m²/rack", From: "assumption: 0.6 by 1.2 m, and aisles before and behind", Max: 100},
-		{Name: "floor_price", Group: g, Title: "Floor with its cooling and power plant", Unit: "USD/m²/month", Default: "80 to 350 USD/m²/month", From: "assumption: CBRE (second half of 2024) saw 184 USD asked for a kW of rented rooms, which at 2 kW a square metre is 368; own ones cost less", Max: 1e5},
-		{Name: "line_size", Group: g, Title: "An internet line", Unit: "Gbit/s/line", Default: "10 Gbit/s/line", From: "assumption", Min: 0.01, Max: 1e5},
+		{Name: "floor_price", Group: g, Title: "Price of floor with its cooling and power plant", Unit: "USD/m²/month", Default: "80 to 350 USD/m²/month", From: "assumption: CBRE (second half of 2024) saw 184 USD asked for a kW of rented rooms, which at 2 kW a square metre is 368; own ones cost less", Max: 1e5},
+		{Name: "line_size", Group: g, Title: "Bandwidth of an internet line", Unit: "Gbit/s/line", Default: "10 Gbit/s/line", From: "assumption", Min: 0.01, Max: 1e5},
 		{Name: "line_fill", Group: g, Title: "How full lines may be in the busiest minute", Unit: "%", Default: "60 %", From: "assumption: one of two may fail", Min: 1, Max: 100},
 		{Name: "least_lines", Group: g, Title: "Lines of a region, at least", Unit: "lines/region", Default: "2 lines/region", From: "assumption: one may fail", Max: 1000},
 		{Name: "line_price", Group: g, Title: "Price of internet lines", Unit: "USD*s/Gbit/month", Default: "120 to 700 USD*s/Gbit/month", From: "assumption: TeleGeography (2015) had 1,000 in London and Los Angeles, falling 14 % a year, and 16 times as much in São Paulo", Max: 1e6},
@@ -168,19 +168,19 @@ func rooms() []forecast.Input {
 func money() []forecast.Input {
 	const g = "Prices and people"
 	return []forecast.Input{
-		{Name: "hdd_price", Group: g, Title: "Hard disks", Unit: "USD/TB", Default: "14 to 28 USD/TB", From: "Backblaze (2022) paid 14 by the thousand; Computer Weekly (2024) saw 30 to 49 in shops", Max: 1e5},
-		{Name: "hdd_trend", Group: g, Title: "Change a year of their price", Unit: "%/year", Default: "-12 to 6 %/year", From: "Backblaze (2022): 9 % less a year since 2017; shops of 2024 asked more again", Signed: true, Min: -90, Max: 1000},
-		{Name: "ssd_price", Group: g, Title: "SSDs", Unit: "USD/TB", Default: "70 to 130 USD/TB", From: "Computer Weekly (2024): 79 to 95 in shops, all kinds; those made for servers cost more", Max: 1e5},
-		{Name: "ssd_trend", Group: g, Title: "Change a year of their price", Unit: "%/year", Default: "-22 to 15 %/year", From: "assumption: shops (Computer Weekly, 2023 and 2024) went from 75 to 95 USD a TB and back to 79", Signed: true, Min: -90, Max: 1000},
-		{Name: "hdd_server_price", Group: g, Title: "A server for hard disks, without them", Unit: "USD/server", Default: "4.5k to 9k USD/server", From: "assumption", Max: 1e7},
-		{Name: "ssd_server_price", Group: g, Title: "A server for SSDs, without them", Unit: "USD/server", Default: "7k to 14k USD/server", From: "assumption", Max: 1e7},
-		{Name: "cpu_server_price", Group: g, Title: "A server for smaller pictures", Unit: "USD/server", Default: "4k to 9k USD/server", From: "assumption", Max: 1e7},
-		{Name: "rack_price", Group: g, Title: "A rack with its power strips", Unit: "USD/rack", Default: "1.5k to 3.5k USD/rack", From: "assumption", Max: 1e7},
-		{Name: "network_price", Group: g, Title: "Switches and cables of a rack, with its part of the core", Unit: "USD/rack", Default: "10k to 25k USD/rack", From: "assumption: two switches of 48 ports at 25 Gbit/s", Max: 1e7},
+		{Name: "hdd_price", Group: g, Title: "Price of hard disks", Unit: "USD/TB", Default: "14 to 28 USD/TB", From: "Backblaze (2022) paid 14 by the thousand; Computer Weekly (2024) saw 30 to 49 in shops", Max: 1e5},
+		{Name: "hdd_trend", Group: g, Title: "Change a year of hard disks' price", Unit: "%/year", Default: "-12 to 6 %/year", From: "Backblaze (2022): 9 % less a year since 2017; shops of 2024 asked more again", Signed: true, Min: -90, Max: 1000},
+		{Name: "ssd_price", Group: g, Title: "Price of SSDs", Unit: "USD/TB", Default: "70 to 130 USD/TB", From: "Computer Weekly (2024): 79 to 95 in shops, all kinds; those made for servers cost more", Max: 1e5},
+		{Name: "ssd_trend", Group: g, Title: "Change a year of SSDs' price", Unit: "%/year", Default: "-22 to 15 %/year", From: "assumption: shops (Computer Weekly, 2023 and 2024) went from 75 to 95 USD a TB and back to 79", Signed: true, Min: -90, Max: 1000},
+		{Name: "hdd_server_price", Group: g, Title: "Price of a server for hard disks, without them", Unit: "USD/server", Default: "4.5k to 9k USD/server", From: "assumption", Max: 1e7},
+		{Name: "ssd_server_price", Group: g, Title: "Price of a server for SSDs, without them", Unit: "USD/server", Default: "7k to 14k USD/server", From: "assumption", Max: 1e7},
+		{Name: "cpu_server_price", Group: g, Title: "Price of a server for smaller pictures", Unit: "USD/server", Default: "4k to 9k USD/server", From: "assumption", Max: 1e7},
+		{Name: "rack_price", Group: g, Title: "Price of a rack with its power strips", Unit: "USD/rack", Default: "1.5k to 3.5k USD/rack", From: "assumption", Max: 1e7},
+		{Name: "network_price", Group: g, Title: "Price of a rack's switches and cables, with its part of the core", Unit: "USD/rack", Default: "10k to 25k USD/rack", From: "assumption: two switches of 48 ports at 25 Gbit/s", Max: 1e7},
 		{Name: "maintenance", Group: g, Title: "Upkeep of servers and network, of their price", Unit: "%/year", Default: "3 to 9 %/year", From: "assumption: parts, support", Max: 100},
 		{Name: "staff_servers", Group: g, Title: "Servers that a person looks after", Unit: "servers/person", Default: "100 to 400 servers/person", From: "assumption", Min: 1, Max: 1e6},
-		{Name: "least_staff", Group: g, Title: "People at least", Unit: "persons", Default: "2 to 4 persons", From: "assumption: nights and holidays", Max: 1e5},
-		{Name: "salary", Group: g, Title: "A person, with all that an employer pays", Unit: "USD/person/month", Default: "6k to 15k USD/person/month", From: "assumption: about 8,000 in median wages of the USA's administrators, and a third on top", Max: 1e6},
+		{Name: "least_staff", Group: g, Title: "People who run it, at least", Unit: "persons", Default: "2 to 4 persons", From: "assumption: nights and holidays", Max: 1e5},
+		{Name: "salary", Group: g, Title: "Salary, with all that an employer pays", Unit: "USD/person/month", Default: "6k to 15k USD/person/month", From: "assumption: about 8,000 in median wages of the USA's administrators, and a third on top", Max: 1e6},
 	}
 }
 

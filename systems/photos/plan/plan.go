@@ -66,7 +66,8 @@ func Model() forecast.Model {
 		Stacks: []forecast.Stack{
 			{Of: "stored_bytes", Parts: []string{"stored_photos", "stored_versions", "stored_videos", "stored_thumbnails", "stored_metadata"}},
 			{Of: "copied_bytes", Parts: []string{"first_site_bytes", "second_site_bytes", "backup_bytes", "ssd_bytes"}},
-			{Of: "cost", Parts: []string{"cost_hdd", "cost_ssd", "cost_servers", "cost_racks", "cost_power", "cost_floor", "cost_lines", "cost_upkeep", "cost_staff"}},
+			// The smallest last: a picture shows the last of many parts as one.
+			{Of: "cost", Parts: []string{"cost_hdd", "cost_servers", "cost_staff", "cost_lines", "cost_power", "cost_floor", "cost_upkeep", "cost_racks", "cost_ssd"}},
 			{Of: "cash", Parts: []string{"cash_hdd", "cash_ssd", "cash_servers", "cash_racks", "running"}},
 		},
 	}

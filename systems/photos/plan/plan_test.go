@@ -157,7 +157,12 @@ func TestWithoutUsersThereIsNothing(t *testing.T) {
 func TestEveryDefaultSaysWhereItComesFrom(t *testing.T) {
 	m := Model()
 	year := regexp.MustCompile(`\b(19|20)[0-9]{2}\b`)
+	titles := map[string]bool{}
 	for _, in := range m.Inputs {
+		if titles[in.Title] {
+			t.Errorf("%s: the title %q stands twice", in.Name, in.Title)
+		}
+		titles[in.Title] = true
 		known := year.MatchString(in.From) || strings.Contains(in.From, "ssumption") || strings.Contains(in.From, "the question") || strings.Contains(in.From, "the room") || strings.Contains(in.From, "usual rule")
 		if in.Title == "" || in.Group == "" || !known {
 			t.Errorf("%s: title %q, group %q, from %q: neither a source with its year nor an assumption", in.Name, in.Title, in.Group, in.From)
@@ -279,4 +284,18 @@ func BenchmarkThreeYears(b *testing.B) {
 		with(b, p, forecast.Options{Months: 36, Samples: 20_000, Seed: 1})
 	}
 	b.ReportMetric((cpuTime()-before).Seconds()/float64(b.N), "cpu-s/op")
+}
+
+// TestPartsAddUpToTheWhole on each path: what a stack shows is all there is.
+func TestPartsAddUpToTheWhole(t *testing.T) {
+	m := Model()
+	for i, s := range m.Stacks {
+		m.Formulas = append(m.Formulas, forecast.Formula{Name: fmt.Sprint("gap_", i), Is: fmt.Sprintf("(%s) / max(%s, %s * 0.000001) - 1", strings.Join(s.Parts, " + "), s.Of, s.Of), Show: true, Total: mean})
+	}
+	r := with(t, compiled(t, m), forecast.Options{Months: 12, Samples: 300, Seed: 1, Scenario: "conservative"})
+	for i, s := range m.Stacks {
+		if gap := r.Output(fmt.Sprint("gap_", i)).Total; math.Abs(gap.P5) > 1e-12 || math.Abs(gap.P95) > 1e-12 {
+			t.Errorf("the parts of %s leave out %v of it", s.Of, gap)
+		}
+	}
 }
