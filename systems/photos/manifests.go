@@ -112,19 +112,25 @@ func (s *System) writeManifest(ctx context.Context, at *shard.Shard, owner strin
 func (s *System) manifestOf(ctx context.Context, owner string) (m vault.Manifest, rows int64, err error) {
 	var all bytes.Buffer
 	m.Owner = owner
-	m.Rev, err = s.set.Export(ctx, owner, 0, func(row shard.Row) error {
-		line, err := json.Marshal(row)
+	for range 5 { // a row that changes meanwhile comes with the next export
+		upto, err := s.set.Export(ctx, owner, m.Rev, func(row shard.Row) error {
+			line, err := json.Marshal(row)
+			if err != nil {
+				return err
+			}
+			rows++
+			all.Write(line)
+			return all.WriteByte('\n')
+		})
 		if err != nil {
-			return err
+			return m, rows, fmt.Errorf("read the rows of %s: %w", owner, err)
 		}
-		rows++
-		all.Write(line)
-		return all.WriteByte('\n')
-	})
-	m.Rows = all.Bytes()
-	if err != nil {
-		return m, rows, fmt.Errorf("read the rows of %s: %w", owner, err)
+		if upto <= m.Rev {
+			break
+		}
+		m.Rev = upto
 	}
+	m.Rows = all.Bytes()
 	return m, rows, nil
 }
 

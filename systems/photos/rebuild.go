@@ -217,6 +217,9 @@ func (s *System) bringBackOne(ctx context.Context, r *Repair, v *vault.Vault, pl
 	if err := s.set.Import(ctx, owner, rows, b.fetch); err != nil {
 		return err
 	}
+	if err := s.retally(ctx, owner); err != nil {
+		return err
+	}
 	for _, id := range b.athome { // what its own shard has protects nothing
 		if err := s.vault.Remove(ctx, owner, id, []int64{home.No}); err != nil {
 			return err
@@ -234,11 +237,25 @@ func (s *System) knownRows(ctx context.Context, v *vault.Vault, owner string) (r
 	if err != nil {
 		return nil, err
 	}
+	keys := map[string][]string{shard.LinksTable: {"id"}}
+	for _, t := range tables() {
+		keys[t.Name] = t.Key
+	}
+	seen := map[string]int{} // a row that changed while the manifest was written is in it twice
 	for line := range bytes.Lines(m.Rows) {
 		row, err := decodeRow(line)
 		if err != nil {
 			return nil, err
 		}
+		key := row.Table
+		for _, column := range keys[row.Table] {
+			key += fmt.Sprintf(" %q", row.Values[column])
+		}
+		if at, twice := seen[key]; twice {
+			rows[at] = row
+			continue
+		}
+		seen[key] = len(rows)
 		rows = append(rows, row)
 	}
 	return rows, nil
@@ -265,28 +282,28 @@ type revival struct {
 
 const photosTable = "photos_photos"
 
-// withCopies drops photos of which there is no copy, adds those that came after the
-// manifest, and lets all have their sizes made again.
+// withCopies drops photos that the person has already and those of which there is no
+// copy, adds those that came after the manifest, and lets all have their sizes made again.
 func (b *revival) withCopies(ctx context.Context, rows []shard.Row) ([]shard.Row, error) {
-	there := map[string][]int64{} // photos with a copy, and where
-	for _, p := range b.places {
-		for after := ""; ; {
-			list, err := vault.Photos(ctx, p.Bucket, b.owner, after, bucket.MaxList)
-			if err != nil {
-				return nil, err
-			}
-			for _, id := range list {
-				there[id], after = append(there[id], p.No), id
-			}
-			if len(list) < bucket.MaxList {
-				break
-			}
-		}
+	have, err := b.here(ctx)
+	if err != nil {
+		return nil, err
+	}
+	there, err := b.copied(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range have {
+		delete(there, id)
 	}
 	var out []shard.Row
 	for _, row := range rows {
 		if row.Table == photosTable && fmt.Sprint(row.Values["gone"]) == "0" {
 			id, _ := row.Values["id"].(string)
+			hash, _ := row.Values["hash"].(string)
+			if _, twice := have[hash]; twice {
+				continue
+			}
 			at, found := there[id]
 			if !found {
 				b.r.count(0, 1, 0) // it was ended after the manifest, or is lost
@@ -309,15 +326,75 @@ func (b *revival) withCopies(ctx context.Context, rows []shard.Row) ([]shard.Row
 		}
 		row, err := decodeRow(in.Note)
 		in.Close()
+		if hash, _ := row.Values["hash"].(string); have[hash] != "" {
+			continue
+		}
 		if err != nil || row.Table != photosTable || row.Values["owner"] != b.owner || row.Values["id"] != id {
 			b.s.n.Log.Warn("a copy carries no row of its photo", "owner", b.owner, "photo", id, "error", err)
 			b.r.count(0, 1, 0)
 			continue
 		}
 		b.fresh(row, at)
+		row.Values["rev"] = int64(1) // older than any change
 		out = append(out, row)
 	}
 	return out, nil
+}
+
+const hashesSQL = `SELECT hash, id FROM photos_photos WHERE owner = $1 AND gone = 0`
+
+// here returns the photos that the person has already, by content: brought back before,
+// or sent again meanwhile.
+func (b *revival) here(ctx context.Context) (map[string]string, error) {
+	return read(ctx, b.s, "look for what is there", Person{ID: b.owner}, func(ctx context.Context, tx *sqldb.Tx, _ *shard.Shard) (map[string]string, error) {
+		have := map[string]string{}
+		list, err := tx.Query(ctx, hashesSQL, b.owner)
+		if err != nil {
+			return nil, err
+		}
+		defer list.Close()
+		for list.Next() {
+			var hash, id string
+			if err := list.Scan(&hash, &id); err != nil {
+				return nil, err
+			}
+			have[hash] = id
+		}
+		return have, list.Err()
+	})
+}
+
+const tallySQL = `SELECT count(*), CAST(COALESCE(sum(size), 0) AS BIGINT) FROM photos_photos WHERE owner = $1 AND gone = 0`
+
+// retally counts what a person has anew.
+func (s *System) retally(ctx context.Context, owner string) error {
+	return s.set.Write(ctx, owner, nil, func(ctx context.Context, tx *sqldb.Tx, _ *shard.Shard, _ int64) error {
+		var n, bytes int64
+		if err := tx.QueryRow(ctx, tallySQL, owner).Scan(&n, &bytes); err != nil {
+			return err
+		}
+		return s.set.SetTally(ctx, tx, owner, n, bytes)
+	})
+}
+
+// copied returns the photos of which there is a copy, and where.
+func (b *revival) copied(ctx context.Context) (map[string][]int64, error) {
+	there := map[string][]int64{}
+	for _, p := range b.places {
+		for after := ""; ; {
+			list, err := vault.Photos(ctx, p.Bucket, b.owner, after, bucket.MaxList)
+			if err != nil {
+				return nil, err
+			}
+			for _, id := range list {
+				there[id], after = append(there[id], p.No), id
+			}
+			if len(list) < bucket.MaxList {
+				break
+			}
+		}
+	}
+	return there, nil
 }
 
 // fresh makes a photo's row one of a photo that just came, with copies there.
