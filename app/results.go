@@ -11,6 +11,7 @@ import (
 
 	"plumb/engines/lab"
 	filesprove "plumb/systems/files/prove"
+	photosprove "plumb/systems/photos/prove"
 	vendingprove "plumb/systems/vending/prove"
 )
 
@@ -20,8 +21,12 @@ func shipped() (lab.Results, error) {
 	if err != nil {
 		return nil, err
 	}
+	photos, err := lab.LoadResults(photosprove.Results)
+	if err != nil {
+		return nil, err
+	}
 	vending, err := lab.LoadResults(vendingprove.Results)
-	return lab.Join(files, vending), err
+	return lab.Join(files, photos, vending), err
 }
 
 // ProveFolder is where a data folder keeps results.
