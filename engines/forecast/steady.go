@@ -2,10 +2,10 @@ package forecast
 
 import "slices"
 
-// steady finds the formulas that give a path the same value in every month, because
-// they need nothing but constants, inputs that are drawn once, and each other. A run
-// computes them in its first month and keeps them. It returns them by index, and the
-// code of all the others.
+// steady finds the formulas that give a path the same value in every month: those that
+// need nothing but constants, inputs that are drawn once, and each other; and those that
+// keep their first month's value, by prev of themselves. A run computes them in its
+// first month and keeps them. It returns them by index, and the code of all the others.
 func (p *Program) steady(ranges []Range) ([]bool, []instruction) {
 	first := p.formulaRegister(0)
 	still := make([]bool, p.tempBase()+p.temps)
@@ -24,6 +24,7 @@ func (p *Program) steady(ranges []Range) ([]bool, []instruction) {
 		for n, reg := range [...]int{in.a, in.b, in.c} {
 			same = same && (n >= in.op.args() || still[reg])
 		}
+		same = same || in.op == opPrev && p.kept[in.slot] == in.dst
 		still[in.dst] = same // only now: it may be one of those it was made from
 		if in.dst < first || in.dst >= p.constantBase() {
 			continue
