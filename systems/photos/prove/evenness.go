@@ -50,7 +50,7 @@ func Evenness() lab.Experiment {
 		Picture: []string{"users", "country_users", "country_requests"},
 		Run: func(ctx context.Context, b *lab.Bench) error {
 			if b.Full {
-				return evenness{2_000_000, 500_000, names.Countries(), schemes}.run(ctx, b)
+				return evenness{1_000_000, 200_000, names.Countries(), schemes}.run(ctx, b)
 			}
 			return evenness{400_000, 60_000, names.Countries(), schemes}.run(ctx, b)
 		},

@@ -44,7 +44,7 @@ func Growth() lab.Experiment {
 		Picture: []string{"add_pct", "years_times"},
 		Run: func(ctx context.Context, b *lab.Bench) error {
 			if b.Full {
-				return growth{2_000_000, 300_000, letters + 1, schemes}.run(ctx, b)
+				return growth{1_000_000, 150_000, letters + 1, schemes}.run(ctx, b)
 			}
 			return growth{300_000, 40_000, letters + 1, schemes}.run(ctx, b)
 		},

@@ -47,7 +47,7 @@ func Skew() lab.Experiment {
 		Picture: []string{"end_bytes", "hour", "moved_pct"},
 		Run: func(ctx context.Context, b *lab.Bench) error {
 			if b.Full {
-				return skew{120_000, keepers}.run(ctx, b)
+				return skew{80_000, keepers}.run(ctx, b)
 			}
 			return skew{18_000, keepers}.run(ctx, b)
 		},
