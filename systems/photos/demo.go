@@ -2,6 +2,7 @@ package photos
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"image"
@@ -110,9 +111,9 @@ func (s *System) demoMake(ctx context.Context, me Person) (Album, error) {
 	}
 	var ids []string
 	for i, stop := range demoStops {
-		width, height := 1600, 1067
+		width, height := cmp.Or(s.demoEdge, 1600), cmp.Or(s.demoEdge, 1600)*2/3
 		if i%4 == 3 {
-			width, height = 1067, 1600
+			width, height = height, width
 		}
 		photo, err := s.demoPut(ctx, me, fmt.Sprintf("DSC_%04d.JPG", 1041+37*i), painted.Landscape(uint64(i+1), width, height), demoFacts(i, stop))
 		if err == nil && stop.caption != "" {
@@ -169,7 +170,7 @@ func (s *System) demoPut(ctx context.Context, who Person, name string, img image
 func (s *System) demoAdd(ctx context.Context, who Person, seed uint64) error {
 	stop := demoStops[seed%uint64(len(demoStops))]
 	f := demoFacts(int(seed%7), stop)
-	_, err := s.demoPut(ctx, who, fmt.Sprintf("IMG_%04d.jpg", seed), painted.Landscape(seed, 720, 480), f)
+	_, err := s.demoPut(ctx, who, fmt.Sprintf("IMG_%04d.jpg", seed), painted.Landscape(seed, cmp.Or(s.demoEdge, 720), cmp.Or(s.demoEdge, 720)*2/3), f)
 	return err
 }
 

@@ -70,6 +70,7 @@ type System struct {
 	making   singleflight.Group // sizes, by photo
 	views    views
 	measures measures
+	demoEdge int // pixels of the demonstration's photos, in tests; 0: as it is meant
 }
 
 // New opens the room and its shards, and brings their tables up to date.

@@ -29,7 +29,7 @@ func TestPeopleNoticeNoMove(t *testing.T) {
 			for i := range people {
 				who := Person{ID: fmt.Sprintf("person-%d", i)}
 				all.Go(func() {
-					for n := uint64(0); ctx.Err() == nil && n < 40; n++ {
+					for n := uint64(0); ctx.Err() == nil && n < 20; n++ {
 						body := photograph(100*uint64(i) + n)
 						p, _, err := h.Upload(context.Background(), who, bytes.NewReader(body), UploadOptions{Size: -1})
 						if err != nil {

@@ -94,9 +94,11 @@ func (c rgb) mix(o rgb, share float64) rgb {
 func sky(hue, dusk, y, away, sun float64) rgb {
 	high := rgb{0.12, 0.3, 0.62}.mix(rgb{0.2, 0.12, 0.4}, dusk)
 	low := rgb{0.75, 0.87, 0.97}.mix(rgb{0.99, 0.62, 0.38}, dusk*0.8+0.2*hue)
-	c := high.mix(low, math.Pow(min(max(y, 0)/0.7, 1), 0.8))
-	glow := math.Exp(-away * away / (sun * 1.2))
-	c = c.mix(rgb{1, 0.9, 0.65}, 0.7*glow)
+	down := min(max(y, 0)/0.7, 1)
+	c := high.mix(low, down*(1.3-0.3*down))
+	if far := away * away / (sun * 1.2); far < 6 {
+		c = c.mix(rgb{1, 0.9, 0.65}, 0.7*math.Exp(-far))
+	}
 	if away < sun {
 		c = rgb{1, 0.97, 0.86}
 	}
