@@ -240,7 +240,7 @@ func (p *tab) hear(ev any) {
 			p.faults = append(p.faults, ev.Entry.Text+" "+ev.Entry.URL)
 		}
 	case *network.EventRequestWillBeSent:
-		if u := ev.Request.URL; !strings.HasPrefix(u, p.s.url) && !strings.HasPrefix(u, "data:") && !strings.HasPrefix(u, "about:") {
+		if u := strings.TrimPrefix(ev.Request.URL, "blob:"); !strings.HasPrefix(u, p.s.url) && !strings.HasPrefix(u, "data:") && !strings.HasPrefix(u, "about:") {
 			p.asked = append(p.asked, u)
 		}
 	}

@@ -43,6 +43,7 @@ func (s *System) pages() []web.Page {
 		{Pattern: "GET /shards", Access: web.Operator, Handler: s.pageShards},
 		{Pattern: "POST /shards", Access: web.Operator, Handler: s.doShards},
 		{Pattern: "POST /shards/{name}", Access: web.Operator, Handler: s.doShard},
+		{Pattern: "POST /repairs", Access: web.Operator, Handler: s.doRepair},
 		{Pattern: "POST /migrations/{id}", Access: web.Operator, Handler: s.doMigration},
 		{Pattern: "POST /pin", Access: web.Operator, Handler: s.doPin},
 		{Pattern: "GET /rebalance", Access: web.Operator, Handler: s.pageRebalance},

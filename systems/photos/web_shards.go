@@ -19,6 +19,7 @@ import (
 // boardPage is pages/shards.html: what each shard holds and does, who moves, and what an
 // operator can do about it.
 type boardPage struct {
+	watchView
 	Shards   []Load
 	Pictures []boardPicture
 	Total    boardTotal
@@ -102,6 +103,8 @@ func shardsSaid(q url.Values) string {
 		return "The moves are under way."
 	case "pinned":
 		return "The person moves there, and stays whatever the placement says."
+	case "repairing":
+		return "It is under way. It goes on after a crash, too."
 	case "unpinned":
 		return "The placement decides again where the person is."
 	}
@@ -138,11 +141,16 @@ func (s *System) showShards(w http.ResponseWriter, r *http.Request, p boardPage,
 	if p.Hot, err = s.hotLines(ctx, who); err != nil {
 		return err
 	}
+	place := p.Place
+	if p.watchView, err = s.watchOf(ctx, who); err != nil {
+		return err
+	}
+	p.Place = place
 	if wrong != nil {
 		p.Fault = said(wrong)
 	}
 	every := 10 * time.Second
-	if len(p.Moves) > 0 {
+	if len(p.Moves)+len(p.Going) > 0 {
 		every = 2 * time.Second
 	}
 	return s.show(w, r, web.View{Title: "Shards", Template: "shards.html", Data: p, Status: status(wrong), Refresh: every})
