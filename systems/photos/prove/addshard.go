@@ -3,6 +3,7 @@ package prove
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,9 +24,10 @@ func AddShard() lab.Experiment {
 			{Name: "copied_over", Text: "all bytes copied, sizes and repeats included, over the originals' share", Better: "less"},
 			{Name: "move_s", Unit: "s", Text: "until the last had moved", Better: "less"},
 			{Name: "calls", Unit: "calls", Text: "reads, views and uploads meanwhile"},
-			{Name: "failed_reads", Unit: "reads", Text: "reads and views that failed while it was added and drained", Better: "less"},
+			{Name: "failed_reads", Unit: "reads", Text: "originals that could not be read while it was added and drained", Better: "less"},
+			{Name: "failed_views", Unit: "views", Text: "views through links that failed meanwhile", Better: "less"},
 			{Name: "failed_writes", Unit: "uploads", Text: "uploads that failed meanwhile", Better: "less"},
-			{Name: "failed", Unit: "calls", Text: "of both", Better: "less"},
+			{Name: "failed", Unit: "calls", Text: "of all of them", Better: "less"},
 			{Name: "p99_before_ms", Unit: "ms", Text: "p99 before", Better: "less"},
 			{Name: "p99_during_ms", Unit: "ms", Text: "p99 of what was answered while the shard was added", Better: "less"},
 			{Name: "drain_s", Unit: "s", Text: "until one was drained again", Better: "less"},
@@ -42,6 +44,7 @@ func AddShard() lab.Experiment {
 			{ID: "modulo-move", Text: "hash mod n moves more than that share, too", Design: "textbook", Metric: "over_ideal", Op: ">", Value: new(1.3)},
 			{ID: "modulo-stop", Text: "and turns people away too", Design: "textbook", Metric: "failed", Op: ">", Value: new(0.0)},
 			{ID: "reads", Text: "the built one fails no read", Design: "built", Metric: "failed_reads", Op: "==", Value: new(0.0)},
+			{ID: "views", Text: "no view through a link", Design: "built", Metric: "failed_views", Op: "==", Value: new(0.0)},
 			{ID: "writes", Text: "and no upload", Design: "built", Metric: "failed_writes", Op: "==", Value: new(0.0)},
 			{ID: "ideal", Text: "moves at most 1.05 of the new shard's share", Design: "built", Metric: "over_ideal", Op: "<=", Value: new(1.05)},
 			{ID: "enough", Text: "and not a few either: the new shard is no ornament", Design: "built", Metric: "over_ideal", Op: ">=", Value: new(0.4)},
@@ -128,10 +131,10 @@ func (a adding) figures(row *lab.Design, l *library, before, during load.Report,
 
 func (a adding) settled(ctx context.Context, row *lab.Design, l *library, calls int) error {
 	lost, err := l.lost(ctx)
-	reads, writes := float64(l.failedReads.Load()), float64(l.failedWrites.Load())
-	row.Set("failed_reads", reads).Set("failed_writes", writes).Set("failed", reads+writes).Set("calls", float64(calls)).Set("lost", float64(lost)+float64(l.wrong.Load()))
+	reads, views, writes := float64(l.failedReads.Load()), float64(l.failedViews.Load()), float64(l.failedWrites.Load())
+	row.Set("failed_reads", reads).Set("failed_views", views).Set("failed_writes", writes).Set("failed", reads+views+writes).Set("calls", float64(calls)).Set("lost", float64(lost)+float64(l.wrong.Load()))
 	if first := l.first.Load(); first != nil {
-		l.b.Note("The first call that failed with %s: %v", l.design, *first)
+		l.b.Note("The first call that failed with %s: %s", l.design, strings.TrimSpace((*first).Error()))
 	}
 	return err
 }

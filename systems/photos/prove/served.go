@@ -216,7 +216,7 @@ func (h *house) admin(ctx context.Context, method, path string, in, out any) err
 	return h.do(ctx, method, roomAPI+path, h.Token, in, out)
 }
 
-// load is a line of the operator's board.
+// boardLine is a line of the operator's board.
 type boardLine struct {
 	No       int64
 	Name     string

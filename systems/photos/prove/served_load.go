@@ -17,7 +17,7 @@ import (
 	"plumb/engines/sqldb"
 )
 
-// album is the photos of a service, as those who sent them know them.
+// library is the photos of a service, as those who sent them know them.
 type library struct {
 	b      *lab.Bench
 	design string
@@ -29,7 +29,7 @@ type library struct {
 	links []string // guarded by mu
 	bytes int64    // of kept; guarded by mu
 
-	reads, writes, wrong, failedReads, failedWrites atomic.Int64
+	wrong, failedReads, failedViews, failedWrites atomic.Int64
 	first                                           atomic.Pointer[error] // that failed
 }
 
@@ -113,17 +113,15 @@ func (l *library) under(ctx context.Context, people int, what string, perSecond 
 		case c.kind == 0:
 			l.mu.Unlock()
 			failed = &l.failedWrites
-			l.writes.Add(1)
 			_, err = l.upload(ctx, c.owner, fmt.Sprintf("%s-%d.jpg", what, i), 2<<10)
 		case c.kind <= 2:
 			link := l.links[int(c.at*float64(len(l.links)))]
 			l.mu.Unlock()
-			l.reads.Add(1)
+			failed = &l.failedViews
 			err = l.s.view(ctx, link)
 		default:
 			k := l.kept[int(c.at*float64(len(l.kept)))]
 			l.mu.Unlock()
-			l.reads.Add(1)
 			var right bool
 			if right, err = l.read(ctx, k); err == nil && !right {
 				l.wrong.Add(1)
