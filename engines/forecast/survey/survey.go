@@ -117,8 +117,8 @@ func reason(err error) error {
 	return err
 }
 
-// String tells in lines what was not measured; "" when nothing was left out. what
-// names the things that were looked for.
+// String tells what was not measured, a line each that begins with a line break; ""
+// when nothing was left out.
 func (w *Walk) String() string {
 	out := ""
 	if w.Others > 0 {
