@@ -364,11 +364,13 @@ func (s *Set) sendAll(ctx context.Context, why string, list []errand) (Migration
 			return err
 		}
 		ideal := int64(0)
+		var pins []pin
 		for _, e := range all {
 			ideal += e.bytes
-			if _, err := tx.Exec(ctx, sqlPinPut, e.owner, e.at, e.to, epoch, id, e.why, e.photos, e.bytes); err != nil {
-				return err
-			}
+			pins = append(pins, pin{owner: e.owner, shard: e.at, want: e.to, epoch: epoch, migration: id, why: e.why, photos: e.photos, bytes: e.bytes})
+		}
+		if err := putPins(ctx, tx, pins); err != nil {
+			return err
 		}
 		if _, err := tx.Exec(ctx, sqlMigrationPlanned, id, ideal); err != nil {
 			return err

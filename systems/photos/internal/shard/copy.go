@@ -22,8 +22,43 @@ const (
 	linkRows  = 500      // links and answers that are read at once
 )
 
+// copyEnded writes rows that are gone, before the others of a round: what stands in the
+// place of one, under a unique index, may have a lower number.
+func (m *move) copyEnded(ctx context.Context, t *tableText, since int64) error {
+	for last := []any(nil); ; {
+		var rows [][]any
+		err := m.from.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+			args := []any{m.pin.owner, since, int64(0), int64(copyRows)}
+			if last == nil {
+				rows, err = t.query(ctx, tx, t.ended, args...)
+			} else {
+				rows, err = t.query(ctx, tx, t.later, append(append(args, last[t.rev]), t.key(last)...)...)
+			}
+			return err
+		})
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		err = m.toWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			for _, row := range rows {
+				if err := m.to.writeRow(ctx, tx, t, row, nil, nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || len(rows) < copyRows {
+			return err
+		}
+		last = rows[len(rows)-1]
+	}
+}
+
 // copyTable copies the rows of one table with numbers after since, up to c.Upto.
 func (m *move) copyTable(ctx context.Context, t *tableText, since int64, c copied) (batches int, err error) {
+	if err := m.copyEnded(ctx, t, since); err != nil {
+		return 0, err
+	}
 	for {
 		var rows [][]any
 		err := m.from.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {

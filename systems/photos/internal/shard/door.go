@@ -182,6 +182,9 @@ func (s *Set) follow(ctx context.Context, owner string, stood *int64, try func(c
 		err = try(ctx, d, at, sure)
 		var off *detour
 		if !errors.As(err, &off) {
+			if s.leftBehind(ctx, err, d) {
+				continue
+			}
 			return err
 		}
 		if time.Now().After(end) {
@@ -229,6 +232,15 @@ func (s *Set) follow(ctx context.Context, owner string, stood *int64, try func(c
 			}
 		}
 	}
+}
+
+// leftBehind says whether a shard does not answer because it is none any more, which this
+// process has just learnt.
+func (s *Set) leftBehind(ctx context.Context, err error, d *directory) bool {
+	if !errors.Is(err, sqldb.ErrClosed) && (!sqldb.IsAway(err) || errors.Is(err, sqldb.ErrUncertain)) {
+		return false
+	}
+	return s.reload(ctx) == nil && s.dir.Load().version != d.version
 }
 
 // redirect remembers that the owner is on another shard, as the row at says.

@@ -60,24 +60,38 @@ func newHouse(t testing.TB, kind string, change ...func(*Needs, *Config)) *house
 // needs are those of one process, with a connection of its own to the house.
 func (h *house) needs() (Needs, Config) {
 	h.t.Helper()
-	// Nobody cuts the power here.
-	db, err := sqldb.Open(context.Background(), h.url, sqldb.Options{NoSync: true})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.t.Cleanup(func() { db.Close() })
-	sub, err := fs.Sub(testSchema, "testdata")
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	n := Needs{DB: db, Clock: h.clock, Key: []byte(strings.Repeat("k", 32)), Folder: h.folder, Schema: sub, Tables: testTables(), NoSync: true,
-		Log: slog.New(slog.NewTextHandler(testWriter{h.t}, &slog.HandlerOptions{Level: slog.LevelError}))}
+	n, c := needsOf(h.url, h.folder)
+	h.t.Cleanup(func() { n.DB.Close() })
+	n.Clock = h.clock
+	n.Log = slog.New(slog.NewTextHandler(testWriter{h.t}, &slog.HandlerOptions{Level: slog.LevelError}))
 	if h.kind == sqldbtest.Postgres {
 		n.SQL = h.url
 	}
-	c := Config{Grace: -1, Refresh: 50 * time.Millisecond}
 	h.change(&n, &c)
 	return n, c
+}
+
+func needsOf(url, folder string) (Needs, Config) {
+	// Nobody cuts the power here.
+	db, err := sqldb.Open(context.Background(), url, sqldb.Options{NoSync: true})
+	if err != nil {
+		panic(err)
+	}
+	sub, err := fs.Sub(testSchema, "testdata")
+	if err != nil {
+		panic(err)
+	}
+	return Needs{DB: db, Clock: clock.System{}, Key: []byte(strings.Repeat("k", 32)), Folder: folder, Schema: sub, Tables: testTables(), NoSync: true,
+		Log: slog.New(slog.DiscardHandler)}, Config{Grace: -1, Refresh: 50 * time.Millisecond}
+}
+
+// expireLeases is time that passes, for those who are dead.
+func expireLeases(ctx context.Context, tx *sqldb.Tx) error {
+	if _, err := tx.Exec(ctx, `UPDATE photos_pins SET lease = 0`); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `UPDATE photos_maps SET lease = 0`)
+	return err
 }
 
 // process opens a Set, as one more process of the house.
@@ -110,19 +124,23 @@ const putPhoto = `INSERT INTO photos_photo (id, owner, name, hash, small, rev, g
 
 // put stores a photo with two contents, as the room does.
 func put(ctx context.Context, s *Set, owner, id, text string) error {
+	return putNamed(ctx, s, owner, id, text, "name of "+id)
+}
+
+func putNamed(ctx context.Context, s *Set, owner, id, text, name string) error {
 	for {
 		at, err := s.Home(ctx, owner)
 		if err != nil {
 			return err
 		}
-		err = putOn(ctx, s, at, owner, id, text)
+		err = putOn(ctx, s, at, owner, id, text, name)
 		if err != ErrMoved {
 			return err
 		}
 	}
 }
 
-func putOn(ctx context.Context, s *Set, at *Shard, owner, id, text string) error {
+func putOn(ctx context.Context, s *Set, at *Shard, owner, id, text, name string) error {
 	var both [2]*cas.Pending
 	for i, content := range []string{text, "small " + text} {
 		p, err := at.CAS.Put(ctx, strings.NewReader(content), cas.PutOptions{})
@@ -138,7 +156,7 @@ func putOn(ctx context.Context, s *Set, at *Shard, owner, id, text string) error
 				return err
 			}
 		}
-		_, err := tx.Exec(ctx, putPhoto, id, owner, "name of "+id, both[0].Hash().String(), both[1].Hash().String(), rev, int64(len(text)), 52.5, []byte{0, 1, 255})
+		_, err := tx.Exec(ctx, putPhoto, id, owner, name, both[0].Hash().String(), both[1].Hash().String(), rev, int64(len(text)), 52.5, []byte{0, 1, 255})
 		if err == nil {
 			err = s.Tally(ctx, tx, owner, 1, int64(len(text)))
 		}

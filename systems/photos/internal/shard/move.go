@@ -16,8 +16,10 @@ type pin struct {
 	owner     string
 	shard     int64
 	want      int64
+	epoch     int64
 	migration string
 	why       string
+	photos    int64
 	bytes     int64
 	moved     int64
 	tries     int64

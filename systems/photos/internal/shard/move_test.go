@@ -272,3 +272,78 @@ func TestNobodyNoticesAMove(t *testing.T) {
 		whole(t, s, want)
 	})
 }
+
+// All that changes after the copy and before the switch arrives: rows, deletions, links,
+// answers. A photo in the place of a deleted one that is touched once more is no trouble.
+func TestTheLastChangesArrive(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		h := newHouse(t, kind)
+		s, ctx, m := h.process(), context.Background(), newModel()
+		m.photos["ada"] = map[string]string{}
+		for i := range 40 {
+			id := fmt.Sprint("p", i)
+			must(t, put(ctx, s, "ada", id, "text of "+id))
+			m.photos["ada"][id] = "text of " + id
+		}
+		var tokens []string
+		for range 3 {
+			l, hint, err := makeLink(ctx, s, "ada")
+			must(t, err)
+			m.links[l.Token] = linked{id: l.ID, owner: "ada", hint: hint}
+			tokens = append(tokens, l.Token)
+		}
+		other := h.process()
+		looked := map[string]int{}
+		s.hook = func(step string) error {
+			looked[step]++
+			if step == "copy" && looked[step] == 2 { // in the middle of the first round
+				must(t, deleteOne(ctx, other, "ada", "p1"))
+				must(t, putNamed(ctx, other, "ada", "q1", "in its place", "name of p1"))
+				must(t, other.Write(ctx, "ada", nil, func(ctx context.Context, tx *sqldb.Tx, _ *Shard, rev int64) error {
+					_, err := tx.Exec(ctx, `UPDATE photos_photo SET rev = $1 WHERE id = 'p1'`, rev)
+					return err
+				}))
+				delete(m.photos["ada"], "p1")
+				m.photos["ada"]["q1"] = "in its place"
+			}
+			if step != "leave" {
+				return nil
+			}
+			must(t, deleteOne(ctx, other, "ada", "p2"))
+			delete(m.photos["ada"], "p2")
+			must(t, put(ctx, other, "ada", "late", "came late"))
+			m.photos["ada"]["late"] = "came late"
+			must(t, other.Write(ctx, "ada", nil, func(ctx context.Context, tx *sqldb.Tx, at *Shard, _ int64) error {
+				if err := at.Links.UseIn(ctx, tx, m.links[tokens[0]].id); err != nil {
+					return err
+				}
+				return at.Links.RevokeIn(ctx, tx, Realm, "ada", m.links[tokens[1]].id)
+			}))
+			used, revoked := m.links[tokens[0]], m.links[tokens[1]]
+			used.used, revoked.revoked = 1, true
+			m.links[tokens[0]], m.links[tokens[1]] = used, revoked
+			l, hint, err := makeLink(ctx, other, "ada")
+			must(t, err)
+			m.links[l.Token] = linked{id: l.ID, owner: "ada", hint: hint}
+			_, err = repeat(ctx, other, "ada", "key")
+			must(t, err)
+			m.keys["key"] = "ada"
+			return nil
+		}
+		_, _, err := s.Add(ctx, New{Name: "second"})
+		must(t, err)
+		_, err = s.Pin(ctx, "ada", "second")
+		must(t, err)
+		settled(t, s)
+		if looked["leave"] != 1 || looked["switch"] != 1 {
+			t.Errorf("it took these steps: %v", looked)
+		}
+		if at, err := s.Home(ctx, "ada"); err != nil || at.Name != "second" {
+			t.Errorf("ada is on %v, %v", at, err)
+		}
+		m.check(t, other)
+		_, err = s.Tidy(ctx)
+		must(t, err)
+		m.check(t, s)
+	})
+}

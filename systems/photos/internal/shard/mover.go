@@ -176,7 +176,7 @@ func (s *Set) moveOwner(ctx context.Context, m *move) error {
 		}
 		err = m.run(ctx)
 		var differs *errDiffers
-		if errors.As(err, &differs) {
+		if errors.As(err, &differs) || sqldb.IsUnique(err) {
 			err = errors.Join(err, m.restart(ctx))
 		}
 		if err != nil {

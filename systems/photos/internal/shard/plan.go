@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"plumb/base/errs"
@@ -389,13 +390,11 @@ func (at *Shard) ownersPage(ctx context.Context, after string) (list []placed, e
 	return list, err
 }
 
-// route is from a shard to another.
-type route struct{ from, to string }
-
-// allowances returns how many bytes may move on each route, so that no shard gets more
+// allowances returns how many bytes may still move to each shard, so that none gets more
 // than bound times its share; nil where nothing is bounded. Each shard gives by what it
-// holds and how much of its share it loses.
-func (s *Set) allowances(ctx context.Context, p *pendingMap) (map[route]float64, error) {
+// holds and how much of its share it loses. What is bounded is what a shard gets and not
+// each way to it: of a shard among many, the part is less than one person has.
+func (s *Set) allowances(ctx context.Context, p *pendingMap) (map[string]float64, error) {
 	gain, gains := map[string]float64{}, 0.0
 	for i, n := range p.next.Nodes() {
 		g := p.next.Share(i)
@@ -407,7 +406,7 @@ func (s *Set) allowances(ctx context.Context, p *pendingMap) (map[route]float64,
 			gains += g
 		}
 	}
-	allow, ideal := map[route]float64{}, 0.0
+	allow, given, ideal := map[string]float64{}, map[string]float64{}, 0.0
 	for _, r := range p.records {
 		i, was := p.old.Index(r.Name)
 		if !was || r.State == Lost {
@@ -431,29 +430,49 @@ func (s *Set) allowances(ctx context.Context, p *pendingMap) (map[route]float64,
 		}
 		ideal += loss * float64(bytes)
 		for to, g := range gain {
-			allow[route{r.Name, to}] = bound * loss * float64(bytes) * g / gains
+			allow[to] += bound * loss * float64(bytes) * g / gains
 		}
 	}
 	p.ideal = int64(ideal)
 	if !p.bounded {
 		return nil, nil
 	}
-	return allow, nil
+	// Owners are gone over twice: what they were given before counts.
+	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		rows, err := tx.Query(ctx, sqlPinsComing, p.migration)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var want, bytes int64
+			if err := rows.Scan(&want, &bytes); err != nil {
+				return err
+			}
+			given[nameOf(p.records, want)] = float64(bytes)
+		}
+		return rows.Err()
+	})
+	for to, bytes := range given {
+		allow[to] -= bytes
+	}
+	return allow, err
 }
 
 // pinPage pins those of a page of owners who must be.
-func (s *Set) pinPage(ctx context.Context, p *pendingMap, at *Shard, list []placed, allow map[route]float64) error {
+func (s *Set) pinPage(ctx context.Context, p *pendingMap, at *Shard, list []placed, allow map[string]float64) error {
 	no := map[string]int64{}
 	for _, r := range p.records {
 		no[r.Name] = r.No
 	}
-	spent := map[route]float64{}
+	spent := map[string]float64{}
 	err := s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		clear(spent)
 		var state string
 		if err := tx.QueryRow(ctx, sqlMapState, p.epoch).Scan(&state); err != nil {
 			return err
 		}
+		var puts []pin
 		if state != mapPending { // somebody else was faster
 			return nil
 		}
@@ -475,27 +494,31 @@ func (s *Set) pinPage(ctx context.Context, p *pendingMap, at *Shard, list []plac
 				}
 			}
 			migration := p.migration
-			switch way := (route{at.Name, to}); {
+			switch {
 			case want == at.No && o.peer != 0: // what was copied elsewhere goes
 			case want == at.No && !pinned:
 				continue
 			case want == at.No:
 				want, why, migration = 0, whyDrop, ""
 			case allow == nil || pinned && was.want != 0: // also those who were to move already
-			case spent[way]+float64(o.bytes) > allow[way]:
+			case spent[to]+float64(o.bytes) > allow[to]:
 				want, why, migration = 0, whyBound, ""
 			default:
-				spent[way] += float64(o.bytes)
+				spent[to] += float64(o.bytes)
 			}
-			if _, err := tx.Exec(ctx, sqlPinPut, o.owner, at.No, want, p.epoch, migration, why, o.photos, o.bytes); err != nil {
-				return err
+			next := pin{owner: o.owner, shard: at.No, want: want, epoch: p.epoch, migration: migration, why: why, photos: o.photos, bytes: o.bytes}
+			if was != next { // the second time most are the same
+				puts = append(puts, next)
 			}
+		}
+		if err := putPins(ctx, tx, puts); err != nil {
+			return err
 		}
 		_, err = tx.Exec(ctx, sqlMapLease, p.epoch, s.n.Clock.Now().Add(s.hold).UnixMicro())
 		return err
 	})
-	for way, bytes := range spent {
-		allow[way] -= bytes
+	for to, bytes := range spent {
+		allow[to] -= bytes
 	}
 	return err
 }
@@ -518,10 +541,46 @@ func readPinRange(ctx context.Context, tx *sqldb.Tx, from, to string) (map[strin
 	pins := map[string]pin{}
 	for rows.Next() {
 		var p pin
-		if err := rows.Scan(&p.owner, &p.shard, &p.want, &p.why); err != nil {
+		if err := rows.Scan(&p.owner, &p.shard, &p.want, &p.epoch, &p.migration, &p.why, &p.photos, &p.bytes); err != nil {
 			return nil, err
 		}
 		pins[p.owner] = p
 	}
 	return pins, rows.Err()
+}
+
+// putPins writes pins, many in one statement.
+func putPins(ctx context.Context, tx *sqldb.Tx, pins []pin) error {
+	for len(pins) > 0 {
+		n := 1
+		if len(pins) >= manyPins {
+			n = manyPins
+		}
+		args := make([]any, 0, 8*n)
+		for _, p := range pins[:n] {
+			args = append(args, p.owner, p.shard, p.want, p.epoch, p.migration, p.why, p.photos, p.bytes)
+		}
+		if _, err := tx.Exec(ctx, pinsText(n), args...); err != nil {
+			return err
+		}
+		pins = pins[n:]
+	}
+	return nil
+}
+
+const manyPins = 25
+
+// pinsText is the statement that writes n pins.
+func pinsText(n int) string {
+	var b strings.Builder
+	b.WriteString(sqlPinsInto)
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		j := 8 * i
+		fmt.Fprintf(&b, "($%d, $%d, $%d, $%d, $%d, $%d, $%d, $%d, 0, 0, 0, 0, '')", j+1, j+2, j+3, j+4, j+5, j+6, j+7, j+8)
+	}
+	b.WriteString(sqlPinsOver)
+	return b.String()
 }

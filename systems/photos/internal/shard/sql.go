@@ -70,12 +70,12 @@ const (
 	sqlMapOld      = `UPDATE photos_maps SET state = 'old', snapshot = $2 WHERE state = 'current' AND epoch < $1`
 	sqlMapPublish  = `UPDATE photos_maps SET state = 'current' WHERE epoch = $1 AND state = 'pending'`
 
-	sqlPinRange = `SELECT owner, shard, want, why FROM photos_pins WHERE owner >= $1 AND owner <= $2`
-	sqlPinPut   = `INSERT INTO photos_pins (owner, shard, want, epoch, migration, why, photos, bytes, moved, lease, tries, after, error)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, 0, '')
-		ON CONFLICT (owner) DO UPDATE SET shard = excluded.shard, want = excluded.want, epoch = excluded.epoch, migration = excluded.migration,
-			why = excluded.why, photos = excluded.photos, bytes = excluded.bytes, tries = 0, after = 0`
+	sqlPinRange = `SELECT owner, shard, want, epoch, migration, why, photos, bytes FROM photos_pins WHERE owner >= $1 AND owner <= $2`
+	sqlPinsInto = `INSERT INTO photos_pins (owner, shard, want, epoch, migration, why, photos, bytes, moved, lease, tries, after, error) VALUES `
+	sqlPinsOver = ` ON CONFLICT (owner) DO UPDATE SET shard = excluded.shard, want = excluded.want, epoch = excluded.epoch, migration = excluded.migration,
+		why = excluded.why, photos = excluded.photos, bytes = excluded.bytes, tries = 0, after = 0`
 	sqlPinsLost      = `DELETE FROM photos_pins WHERE shard = $1`
+	sqlPinsComing    = `SELECT want, CAST(COALESCE(sum(bytes), 0) AS BIGINT) FROM photos_pins WHERE migration = $1 AND want > 0 GROUP BY want`
 	sqlPinsDropThere = `SELECT count(*) FROM (SELECT 1 AS one FROM photos_pins WHERE why = 'drop'
 		AND epoch <= (SELECT epoch FROM photos_maps WHERE state = 'current') LIMIT 1) AS there`
 	sqlPinsDrop = `DELETE FROM photos_pins WHERE owner IN (SELECT owner FROM photos_pins WHERE why = 'drop'

@@ -58,7 +58,8 @@ func columns(k Kind, names []string) []Column {
 //	gone  BIGINT  0, or when it was deleted: a deletion is a change, and Sweep removes
 //	              the row later
 //
-// and an index on (owner, rev) serves the copies. Rows leave by Sweep only.
+// and an index on (owner, rev) serves the copies. Rows leave by Sweep only, and what is
+// gone never comes back. A unique index may leave out what is gone, but must be by owner.
 type Table struct {
 	Name    string
 	Columns []Column
@@ -104,6 +105,8 @@ type tableText struct {
 
 	first  string // a page of an owner's rows by (rev, key): $1 owner, $2 after rev, $3 up to rev, $4 limit
 	more   string // the next: $5... are the rev and key of the last
+	ended  string // as first and more, of rows that are gone, up to any number
+	later  string
 	old    string // gone and hashes of the row with a key
 	number string // rev of the row with a key
 	upsert string
@@ -195,6 +198,9 @@ func (t *tableText) compile(names []string) {
 	order := ` ORDER BY rev, ` + key + ` LIMIT $4`
 	t.first = page + order
 	t.more = page + ` AND (rev, ` + key + `) > ($5, ` + strings.Join(marks, ", ") + `)` + order
+	isGone := strings.Replace(page, "rev <= $3", "gone > $3", 1)
+	t.ended = isGone + order
+	t.later = isGone + ` AND (rev, ` + key + `) > ($5, ` + strings.Join(marks, ", ") + `)` + order
 	t.old = `SELECT ` + strings.Join(append([]string{"gone"}, t.Hashes...), ", ") + from + byKey
 	t.number = `SELECT rev` + from + byKey
 	var set, values []string
@@ -238,7 +244,9 @@ func (t *tableText) scan(rows *sqldb.Rows) ([]any, error) {
 		case *float64:
 			dest[i] = *v
 		case *[]byte:
-			dest[i] = *v
+			if dest[i] = *v; *v == nil {
+				dest[i] = []byte{} // SQLite's driver gives nil for none
+			}
 		}
 	}
 	return dest, nil

@@ -43,9 +43,9 @@ func (s *Set) addJob(ctx context.Context, tx *sqldb.Tx) error {
 	return s.n.Jobs.Add(ctx, tx, moveKind, nil)
 }
 
-// tidyAll erases what was moved away, removes what was deleted, forgets old answers and
-// links, and frees the contents that nothing refers to any more. What fails on one shard
-// keeps nobody from the others.
+// tidyAll erases what was moved away, removes what was deleted, and forgets old answers.
+// The contents that nothing refers to then are the room's to collect. What fails on one
+// shard keeps nobody from the others.
 func (s *Set) tidyAll(ctx context.Context) error {
 	_, err := s.Tidy(ctx)
 	all := []error{err}
@@ -60,9 +60,6 @@ func (s *Set) tidyAll(ctx context.Context) error {
 				all = append(all, fmt.Errorf("shard %s: %w", at.Name, err))
 				break
 			}
-		}
-		if _, err := at.CAS.Collect(ctx, nil); err != nil {
-			all = append(all, fmt.Errorf("shard %s: %w", at.Name, err))
 		}
 	}
 	return errors.Join(append(all, s.forgetLoad(ctx))...)

@@ -10,6 +10,7 @@ CREATE TABLE photos_photo (
 	lat   DOUBLE PRECISION NOT NULL,
 	mark  BYTEA NOT NULL
 );
+CREATE UNIQUE INDEX photos_photo_name ON photos_photo (owner, name) WHERE gone = 0;
 CREATE INDEX photos_photo_rev ON photos_photo (owner, rev);
 CREATE TABLE photos_in_album (
 	album TEXT NOT NULL,
