@@ -145,7 +145,7 @@ func (s *System) demoMake(ctx context.Context, me Person) (Album, error) {
 // demoFacts are what the camera wrote at a stop: a month after the one before.
 func demoFacts(i int, stop demoStop) painted.Facts {
 	f := demoCameras[i%len(demoCameras)]
-	f.Taken = time.Date(2025, time.November, 3+2*i, 7+i, (17*i)%60, (11*i)%60, 0, time.FixedZone("", stop.zone*3600)).AddDate(0, i, 0)
+	f.Taken = time.Date(2025, time.November, 3+2*i, 7+i, (17*i)%60, (11*i)%60, 0, time.FixedZone("", stop.zone*3600)).AddDate(0, i/3*3, 0)
 	f.Placed, f.Lat, f.Lon = true, stop.lat, stop.lon
 	return f
 }
