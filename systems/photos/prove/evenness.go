@@ -102,7 +102,7 @@ type evenness struct {
 }
 
 func (e evenness) run(ctx context.Context, b *lab.Bench) error {
-	b.Note("%s users, and %s of each country alone (%s), with real names; how they make user names of them is assumed (six of seven begin with the given name). "+
+	b.Note("%s users, and %s of each country alone (%s), with real names; how they make user names of them is assumed (84 of 100 begin with the given name). "+
 		"Bytes by a stretched exponential of shape %g, requests by a power law with tail %g; nobody has more than half of a server's share of requests. The sources stand in the package's crowd.go. All servers weigh the same.",
 		units.Count(int64(e.users)), units.Count(int64(e.country)), codes(), storedShape, requestsTail)
 	mixes := []names.Mix{{}, {}}

@@ -36,7 +36,7 @@ func Skew() lab.Experiment {
 			{ID: "cut-before", Text: "cuts made for the first country's names are even there", Design: "textbook", Metric: "start_bytes", Op: "<=", Value: new(1.2)},
 			{ID: "cut-after", Text: "and not when the other has come", Design: "textbook", Metric: "end_bytes", Op: ">=", Value: new(2.0)},
 			{ID: "hash-bytes", Text: "a hash does not mind the letters", Design: "hash mod n", Metric: "end_bytes", Op: "<=", Value: new(1.2)},
-			{ID: "ranges-hour", Text: "ranges that are moved every month are even over the day, not at each hour: while one country sleeps, its letters do", Design: "ranges, each month", Metric: "hour", Op: ">=", Value: new(1.3)},
+			{ID: "ranges-hour", Text: "ranges that are moved every month are even over the day, and not at each hour", Design: "ranges, each month", Metric: "hour", Op: ">=", Value: new(1.3)},
 			{ID: "built-bytes", Text: "slots that are evened every month keep bytes even, also just before", Design: "built", Metric: "worst_bytes", Op: "<=", Value: new(1.15)},
 			{ID: "built-day", Text: "and requests over the day, once they are measured", Design: "built", Metric: "day", Op: "<=", Value: new(bound)},
 			{ID: "built-hour", Text: "though not at each hour: the day's sum does not know when a heavy user's viewers are awake", Design: "built", Metric: "hour", Op: ">", Value: new(1.15)},
