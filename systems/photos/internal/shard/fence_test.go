@@ -23,7 +23,7 @@ func TestSomebodyNewHasOneHome(t *testing.T) {
 		n := 0
 		s.hook = func(step string) error {
 			// From the fences on they wait for the map, so nobody may wait for them here.
-			for i := range 4 {
+			for i := range 2 {
 				owner := fmt.Sprintf("new-%s-%d-%d", step, n, i)
 				photos := map[string]string{}
 				mu.Lock()
@@ -45,10 +45,8 @@ func TestSomebodyNewHasOneHome(t *testing.T) {
 			time.Sleep(30 * time.Millisecond) // so that some of them are through
 			return nil
 		}
-		for i := range 2 {
-			_, _, err := s.Add(ctx, New{Name: fmt.Sprint("more-", i)})
-			must(t, err)
-		}
+		_, _, err := s.Add(ctx, New{Name: "second"})
+		must(t, err)
 		all.Wait()
 		s.hook = nil
 		whole(t, s, want)

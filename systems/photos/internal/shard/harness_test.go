@@ -45,7 +45,6 @@ type house struct {
 	folder string
 	clock  clock.Clock
 	change func(*Needs, *Config)
-	db     *sqldb.DB
 }
 
 func newHouse(t testing.TB, kind string, change ...func(*Needs, *Config)) *house {
