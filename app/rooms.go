@@ -190,6 +190,7 @@ func photosSettings(c *photos.Config) []Setting {
 		{Key: "photos.strategy", Value: &c.Strategy, Help: "how people are placed on shards, when the first shard is made: plumb photos place --help lists them"},
 		{Key: "photos.throttle", Value: &c.Throttle, Help: "bytes a second that moves between shards may copy (0: no limit)"},
 		{Key: "photos.grace", Value: &c.Grace, Help: "how long what was moved away stays on the old shard"},
+		{Key: "photos.cache", Value: &c.Cache, Help: "memory for opened photos that are looked at again and again, over all shards"},
 		{Key: "photos.collect", Value: &c.Collect, Help: "time between two collections of contents that nothing refers to"},
 		{Key: "photos.alarm-full", Value: &c.AlarmFull, Help: "share of a shard's disk above which an alarm is told (0: none)"},
 		{Key: "photos.alarm-slow", Value: &c.AlarmSlow, Help: "p99 of a shard above which an alarm is told (0: none)"},

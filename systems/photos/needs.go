@@ -61,6 +61,7 @@ type Config struct {
 	Strategy  string        // of the placement of people on shards: see plumb/engines/placement
 	Throttle  int64         // bytes a second that moves between shards may copy; 0: no limit
 	Grace     time.Duration // how long what was moved away stays; 0 to 30 days
+	Cache     int64         // bytes of opened contents kept for who looks again, over all shards; 0: 16 MiB, negative: none
 	Collect   time.Duration // between two collections of what nothing refers to; 1 min to 7 days
 	Scrub     time.Duration // between two readings of everything; 1 h to 30 days, 0: never
 
@@ -77,7 +78,7 @@ type Config struct {
 func Defaults() Config {
 	const day = 24 * time.Hour
 	return Config{Copies: 2, MaxBytes: 200 << 20, MaxPixels: 200_000_000, Bin: 30 * day, LinkLife: 30 * day,
-		Strategy: "hash", Throttle: 50_000_000, Grace: time.Hour, Collect: 10 * time.Minute, Scrub: 7 * day, AlarmFull: 0.85, AlarmUneven: 1.5}
+		Strategy: "hash", Throttle: 50_000_000, Grace: time.Hour, Cache: 16 << 20, Collect: 10 * time.Minute, Scrub: 7 * day, AlarmFull: 0.85, AlarmUneven: 1.5}
 }
 
 // valid names every setting that is out of its range.
@@ -99,6 +100,7 @@ func (c Config) valid() error {
 	if c.Throttle > 0 && c.Throttle < 100_000 {
 		b.Fault("photos.throttle", "must be at least %s a second, or 0 for no limit", units.Bytes(100_000))
 	}
+	b.Int("photos.cache", c.Cache, -1, 1<<40)
 	span("grace", c.Grace, 0, 30*day)
 	span("collect", c.Collect, time.Minute, 7*day)
 	if c.Scrub != 0 {

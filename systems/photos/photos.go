@@ -86,10 +86,14 @@ func New(ctx context.Context, n Needs, c Config) (*System, error) {
 	if grace == 0 {
 		grace = -1 // the set's word for none
 	}
+	cache := c.Cache
+	if cache < 0 {
+		cache = -1 << 20 // the set deals it out among the shards
+	}
 	set, err := shard.Open(ctx, shard.Needs{
 		DB: n.DB, Jobs: n.Jobs, Bus: n.Bus, Clock: n.Clock, Log: n.Log, Key: n.Key, Passwords: n.People, Folder: n.Folder, SQL: n.SQL, Bucket: n.Bucket,
 		NoSync: n.NoSync, Options: n.Options, Schema: schema, Tables: tables(),
-	}, shard.Config{Strategy: c.Strategy, Throttle: c.Throttle, Grace: grace})
+	}, shard.Config{Strategy: c.Strategy, Throttle: c.Throttle, Grace: grace, Cache: cache})
 	if err != nil {
 		return nil, fmt.Errorf("open photos: %w", err)
 	}

@@ -33,3 +33,27 @@ func TestAPhotoIsKeptWithWhatItSays(t *testing.T) {
 		h.sound()
 	})
 }
+
+// A view of a photo costs one read of the bucket, also where nothing opened is kept.
+func TestAViewReadsTheBucketOnce(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		var list []Photo
+		for seed := range uint64(4) {
+			list = append(list, h.ready(h.put("ada", photograph(seed))))
+		}
+		const views = 200
+		for _, size := range []string{"small", "large"} {
+			for _, p := range list { // warm
+				h.image("ada", p.ID, size)
+			}
+			before, _ := reads(t)
+			for i := range views {
+				h.image("ada", list[i%len(list)].ID, size)
+			}
+			after, _ := reads(t)
+			if n := after - before; n < views || n > views*12/10 {
+				t.Errorf("%d views of the %s size cost %d reads", views, size, n)
+			}
+		}
+	}, func(s *setup) { s.needs.Options.RunTwice, s.config.Cache = false, -1 })
+}
