@@ -30,7 +30,7 @@ type library struct {
 	bytes int64    // of kept; guarded by mu
 
 	wrong, failedReads, failedViews, failedWrites atomic.Int64
-	first                                           atomic.Pointer[error] // that failed
+	first                                         atomic.Pointer[error] // that failed
 }
 
 // kept is an acknowledged photo.
