@@ -169,6 +169,9 @@ func lineOf(m Migration, now time.Time) moveLine {
 	return line
 }
 
+// mostHot is how many of them the page lists.
+const mostHot = 10
+
 // hotLines names the hot people.
 func (s *System) hotLines(ctx context.Context, who Person) ([]hotLine, error) {
 	list, err := s.Hot(ctx, who)
@@ -176,17 +179,17 @@ func (s *System) hotLines(ctx context.Context, who Person) ([]hotLine, error) {
 		return nil, err
 	}
 	var out []hotLine
-	for _, h := range list[:min(len(list), 20)] {
+	for _, h := range list[:min(len(list), mostHot)] {
 		out = append(out, hotLine{h, s.nameOf(ctx, h.Owner)})
 	}
 	return out, nil
 }
 
-// nameOf is a person's name, or a word for who is no more.
+// nameOf is a person's name; "" for who is no more.
 func (s *System) nameOf(ctx context.Context, id string) string {
 	p, err := s.n.People.ByID(ctx, id)
 	if err != nil {
-		return "somebody who is no more"
+		return ""
 	}
 	return p.Name
 }

@@ -137,6 +137,9 @@ func (s *System) showShared(w http.ResponseWriter, r *http.Request, v Visit, one
 		p.More = p.Base + "?cursor=" + url.QueryEscape(sh.Next)
 	}
 	if one == "" {
+		if sh.Single && len(p.Tiles) == 1 && !p.Tiles[0].Hurt() {
+			p.One = &p.Tiles[0]
+		}
 		return s.sendShared(w, r, p, http.StatusOK)
 	}
 	p.Up = p.Base + suffix
