@@ -151,7 +151,15 @@ func (s *stopCopy) lose(ctx context.Context, name string) error {
 	if err := sh.db.Write(ctx, deletePlain); err != nil {
 		return err
 	}
-	return os.RemoveAll(filepath.Join(sh.dir, "photos"))
+	return vanish(filepath.Join(sh.dir, "photos"))
+}
+
+// vanish takes a folder away at once: deleting it bit by bit would race with who writes.
+func vanish(dir string) error {
+	if err := os.Rename(dir, dir+".dead"); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir + ".dead")
 }
 
 func (s *stopCopy) count(ctx context.Context, name string) (n int64, err error) {

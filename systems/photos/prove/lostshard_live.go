@@ -100,7 +100,7 @@ func (a losing) served(ctx context.Context, b *lab.Bench, row *lab.Design) error
 
 // loseBucket deletes a shard's files, looks what can be read, and has it healed.
 func (a losing) loseBucket(ctx context.Context, row *lab.Design, h *house, l *library, name string) error {
-	if err := os.RemoveAll(filepath.Join(h.data, "photos", name, "blobs")); err != nil {
+	if err := vanish(filepath.Join(h.data, "photos", name, "blobs")); err != nil {
 		return err
 	}
 	n, err := l.lost(ctx)
@@ -174,7 +174,7 @@ func (a losing) loseAll(ctx context.Context, b *lab.Bench, row *lab.Design, h *h
 		}
 	}
 	h.Kill9()
-	if err := os.RemoveAll(filepath.Join(h.data, "photos", name)); err != nil {
+	if err := vanish(filepath.Join(h.data, "photos", name)); err != nil {
 		return err
 	}
 	if err := h.start(ctx, h.data); err != nil {
