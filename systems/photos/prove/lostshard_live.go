@@ -208,27 +208,11 @@ func (a losing) loseAll(ctx context.Context, b *lab.Bench, row *lab.Design, h *h
 
 // holds returns the photos of the people who are on a shard, which its database says.
 func (h *house) holds(ctx context.Context, name string, l *library) ([]kept, error) {
-	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(h.data, "photos", name, "shard.db"), sqldb.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
+	owners, err := ownersAt(ctx, filepath.Join(h.data, "photos", name, "shard.db"))
 	here := map[string]bool{}
-	err = db.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT owner FROM photos_owners WHERE state = 'here'`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var owner string
-			if err := rows.Scan(&owner); err != nil {
-				return err
-			}
-			here[owner] = true
-		}
-		return rows.Err()
-	})
+	for _, owner := range owners {
+		here[owner] = true
+	}
 	var list []kept
 	for _, k := range l.kept {
 		if here[h.people[k.owner].id] {

@@ -23,5 +23,5 @@ var Results embed.FS
 
 // Experiments returns the experiments, in the order in which they are shown.
 func Experiments() []lab.Experiment {
-	return []lab.Experiment{Evenness(), Growth(), Skew(), Celebrity(), Upload(), AddShard(), LostShard(), PowerCut()}
+	return []lab.Experiment{Evenness(), Growth(), Skew(), Celebrity(), Upload(), AddShard(), LostShard(), HotLink(), PowerCut()}
 }

@@ -14,7 +14,6 @@ import (
 
 	"plumb/engines/lab"
 	"plumb/engines/lab/load"
-	"plumb/engines/sqldb"
 )
 
 // library is the photos of a service, as those who sent them know them.
@@ -181,27 +180,12 @@ func astray(ctx context.Context, data string, people []owner) (n int, err error)
 	}
 	at := map[string]int{}
 	for _, path := range files {
-		db, err := sqldb.Open(ctx, "sqlite:"+path, sqldb.Options{})
+		owners, err := ownersAt(ctx, path)
 		if err != nil {
-			return 0, fmt.Errorf("count who is where: %w", err)
+			return 0, err
 		}
-		err = db.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-			rows, err := tx.Query(ctx, `SELECT owner FROM photos_owners WHERE state IN ('here', 'leaving')`)
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			for rows.Next() {
-				var owner string
-				if err := rows.Scan(&owner); err != nil {
-					return err
-				}
-				at[owner]++
-			}
-			return rows.Err()
-		})
-		if err := errors.Join(err, db.Close()); err != nil {
-			return 0, fmt.Errorf("count who is where: %w", err)
+		for _, owner := range owners {
+			at[owner]++
 		}
 	}
 	for _, p := range people {
