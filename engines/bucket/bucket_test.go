@@ -118,6 +118,36 @@ func TestS3Restart(t *testing.T) {
 	}
 }
 
+// TestFolderRenews: a disk that goes away under a bucket in use refuses what is put, and
+// an empty one in its place takes it.
+func TestFolderRenews(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "disk")
+	b := open(t, "dir:"+dir)
+	put := func(key string) error {
+		return b.Put(context.Background(), key, strings.NewReader("x"), 1, bucket.PutOptions{})
+	}
+	if err := put("ab/one"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := put("ab/two"); err == nil {
+		t.Error("it is put where there is no disk")
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a disk's place was made")
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"ab/two", "cd/three"} {
+		if err := put(key); err != nil {
+			t.Errorf("an empty disk takes nothing: %v", err)
+		}
+	}
+}
+
 // TestFolderSweeps: what a killed process left is cleared by the next, yet not
 // under the hands of one that still runs; other people's files stay.
 func TestFolderSweeps(t *testing.T) {

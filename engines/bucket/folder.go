@@ -27,6 +27,8 @@ type folder struct {
 
 	mu    sync.Mutex
 	known map[string]bool // folders whose own names are durable; guarded by mu
+
+	renewed []*os.File // that took the place of tmp, locked for life, too; guarded by mu
 }
 
 const tmpName = ".tmp" // no key begins with a dot
@@ -135,6 +137,11 @@ func (f *folder) Put(ctx context.Context, key string, r io.Reader, size int64, o
 // write copies b into a synced file of its own and returns its path.
 func (f *folder) write(b *body) (path string, err error) {
 	t, err := os.CreateTemp(f.tmp.Name(), "put-*")
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = f.renew(); err == nil {
+			t, err = os.CreateTemp(f.tmp.Name(), "put-*")
+		}
+	}
 	if err != nil {
 		return "", err
 	}
@@ -148,6 +155,28 @@ func (f *folder) write(b *body) (path string, err error) {
 		return "", err
 	}
 	return t.Name(), t.Sync()
+}
+
+// renew makes the folders of a bucket again whose disk was emptied, or replaced, while it
+// is in use. The root itself is not made: where it is missing, a disk is.
+func (f *folder) renew() error {
+	if _, err := os.Stat(f.root); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.known = map[string]bool{f.root: true}
+	f.mu.Unlock()
+	if err := f.ensure(f.tmp.Name()); err != nil {
+		return err
+	}
+	tmp, err := os.Open(f.tmp.Name())
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.renewed = append(f.renewed, tmp)
+	f.mu.Unlock()
+	return syscall.Flock(int(tmp.Fd()), syscall.LOCK_SH)
 }
 
 // publish gives the synced file tmp its name.
