@@ -104,8 +104,7 @@ func (s *System) doShared(w http.ResponseWriter, r *http.Request) error {
 		v.Password = ""
 		return s.showShared(w, r, v, "", errs.New(errs.Invalid, "type the password"))
 	}
-	// A page beyond the first is no view.
-	if _, err := s.View(r.Context(), v, "", 1); err != nil {
+	if _, err := s.open(r.Context(), v); err != nil { // what it shows is seen, and counted, by the page that follows
 		return s.showShared(w, r, v, "", nil)
 	}
 	http.SetCookie(w, &http.Cookie{Name: linkCookie, Value: base64.RawURLEncoding.EncodeToString([]byte(v.Password)), Path: linkBase(r),

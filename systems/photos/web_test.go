@@ -305,6 +305,10 @@ func TestPagesOfLinks(t *testing.T) {
 		}
 		with := []string{"Accept", "text/html", "Cookie", cookie.Name + "=" + cookie.Value}
 		wantPage(t, h.call("GET", secret, "", nil, with...), 200, q.ID, "/large", "-/original", "-og:image", "-good until")
+		h.countViews(context.Background())
+		if list, _, err := h.Links(context.Background(), h.who["ada"], Target{Photo: q.ID}, "", 10); err != nil || len(list) != 1 || list[0].Views != 1 {
+			t.Errorf("one view is counted as %+v %v", list, err)
+		}
 		if w := h.call("GET", secret+"/"+q.ID+"/medium", "", nil, with...); w.Code != 200 {
 			t.Error(w.Code, w.Body)
 		}
