@@ -9,10 +9,12 @@ import (
 	"hash"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"plumb/base/clock"
 	"plumb/base/errs"
 	"plumb/base/units"
 	"plumb/engines/cas"
@@ -20,9 +22,11 @@ import (
 
 // Bounds of uploads on their way.
 const (
-	memoryEach = 4 << 20  // bytes of one that stay in memory; more go to a file
-	memoryAll  = 64 << 20 // bytes of all of them: whoever comes then goes to a file at once
-	spoolStep  = 64 << 10
+	memoryEach  = 4 << 20  // bytes of one that stay in memory; more go to a file
+	memoryAll   = 64 << 20 // bytes of all of them: whoever comes then goes to a file at once
+	spoolStep   = 64 << 10
+	mostStoring = 16              // uploads that one shard stores; each takes some MB for that
+	turnWait    = 2 * time.Minute // that the others wait for their turn, with their bytes in the spool
 )
 
 // spooler takes uploads in before anything looks at them: what is in them is known
@@ -30,10 +34,13 @@ const (
 type spooler struct {
 	dir  string // for files, which have no name
 	left atomic.Int64
+
+	mu    sync.Mutex
+	turns map[int64]chan struct{} // by shard; guarded by mu
 }
 
 func newSpooler(dir string) *spooler {
-	s := &spooler{dir: dir}
+	s := &spooler{dir: dir, turns: map[int64]chan struct{}{}}
 	s.left.Store(memoryAll)
 	return s
 }
@@ -45,6 +52,33 @@ func (s *spooler) take(n int64) bool {
 	}
 	s.left.Add(n)
 	return false
+}
+
+// turn waits until a shard stores few enough uploads for one more, so that memory does
+// not grow with how many come; whoever has it calls done. A shard that is slow keeps no
+// others waiting. Errors: Busy.
+func (s *spooler) turn(ctx context.Context, shard int64, c clock.Clock) (done func(), err error) {
+	s.mu.Lock()
+	turns := s.turns[shard]
+	if turns == nil {
+		turns = make(chan struct{}, mostStoring)
+		s.turns[shard] = turns
+	}
+	s.mu.Unlock()
+	done = func() { <-turns }
+	select {
+	case turns <- struct{}{}:
+		return done, nil
+	default:
+	}
+	select {
+	case turns <- struct{}{}:
+		return done, nil
+	case <-c.After(turnWait):
+		return nil, errs.TryAfter(10*time.Second, "many photos are being stored: send this one again")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // spool is one upload, whole: io.ReaderAt.

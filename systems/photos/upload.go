@@ -226,15 +226,10 @@ func (s *System) keepAt(ctx context.Context, p Person, photo *Photo, sp *spool, 
 		if home, err = s.set.Home(ctx, p.ID); err != nil {
 			return kept{}, fmt.Errorf("upload: %w", err)
 		}
-		if pending, err = home.CAS.Put(ctx, sp.reader(), cas.PutOptions{Whole: true}); err != nil {
+		if pending, err = s.store(ctx, photo, sp, home, held); err != nil {
 			return kept{}, fmt.Errorf("upload: %w", err)
 		}
 		defer pending.Close()
-		if *held == nil {
-			if *held, err = s.copyOriginal(ctx, *photo, sp, home.No); err != nil {
-				return kept{}, fmt.Errorf("upload: %w", err)
-			}
-		}
 		photo.copies, photo.owed = join(*held), max(int64(s.c.Copies-1-len(*held)), 0)
 	}
 	asked := []string{hexOf(photo.Hash), photo.Name, album}
@@ -245,6 +240,26 @@ func (s *System) keepAt(ctx context.Context, p Person, photo *Photo, sp *spool, 
 		}
 		return k, err
 	})
+}
+
+// store puts the content at its home and, the first time, its copies elsewhere, in turn.
+func (s *System) store(ctx context.Context, photo *Photo, sp *spool, home *shard.Shard, held *[]int64) (*cas.Pending, error) {
+	done, err := s.spools.turn(ctx, home.No, s.n.Clock)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	pending, err := home.CAS.Put(ctx, sp.reader(), cas.PutOptions{Whole: true})
+	if err != nil {
+		return nil, err
+	}
+	if *held == nil {
+		if *held, err = s.copyOriginal(ctx, *photo, sp, home.No); err != nil {
+			pending.Close()
+			return nil, err
+		}
+	}
+	return pending, nil
 }
 
 // keepRow makes the photo's row, unless the person has its content already.
