@@ -24,6 +24,7 @@ func LostShard() lab.Experiment {
 			{Name: "failed_reads", Unit: "reads", Text: "originals that could not be read until all was put back", Better: "less"},
 			{Name: "failed_views", Unit: "views", Text: "views through links that failed meanwhile", Better: "less"},
 			{Name: "failed_writes", Unit: "uploads", Text: "uploads that failed meanwhile", Better: "less"},
+			{Name: "failed_after", Unit: "uploads", Text: "of them after there was an empty disk again", Better: "less"},
 			{Name: "repair_s", Unit: "s", Text: "from the order to repair until all was put back, and copied again", Better: "less"},
 			{Name: "lost", Unit: "photos", Text: "lost for good", Better: "less"},
 			{Name: "there_db", Unit: "photos", Text: "on the shard that is lost with its database"},
@@ -40,7 +41,7 @@ func LostShard() lab.Experiment {
 			{ID: "served", Text: "the built one serves all of them from copies, at once", Design: "built", Metric: "unavailable", Op: "==", Value: new(0.0)},
 			{ID: "reads", Text: "no read of an original fails meanwhile", Design: "built", Metric: "failed_reads", Op: "==", Value: new(0.0)},
 			{ID: "views", Text: "no view through a link, whose smaller pictures were lost with the originals and are made anew", Design: "built", Metric: "failed_views", Op: "==", Value: new(0.0)},
-			{ID: "writes", Text: "and no upload", Design: "built", Metric: "failed_writes", Op: "==", Value: new(0.0)},
+			{ID: "writes", Text: "uploads of that shard's people are refused only until there is a disk again", Design: "built", Metric: "failed_after", Op: "==", Value: new(0.0)},
 			{ID: "kept", Text: "nothing is lost", Design: "built", Metric: "lost", Op: "==", Value: new(0.0)},
 			{ID: "kept-db", Text: "when then a second shard is lost, with its database, all its photos come back, so that the first was copied again", Design: "built", Metric: "lost_db", Op: "==", Value: new(0.0)},
 			{ID: "fewer", Text: "fewer are out of sight than without copies", Design: "built", Metric: "unavailable", Op: "<", Than: &lab.Than{Design: "naive", Metric: "unavailable"}, Apart: true},
@@ -66,7 +67,7 @@ type losing struct {
 const fourShards = 4
 
 func (a losing) run(ctx context.Context, b *lab.Bench) error {
-	b.Note("%d people on %d shards, %.0f calls a second. The files of one shard are deleted while people read; the built one is told to heal it a second later, the backup is copied back by a person who is there at once (what it takes to notice is not counted for either). "+
+	b.Note("%d people on %d shards, %.0f calls a second. The files of one shard vanish while people read; the built one gets an empty disk a second after somebody looked at every photo, and is told to heal it, the backup is copied back by a person who is there at once (what it takes to notice is not counted for either). "+
 		"The second loss is that of a whole shard, database and files, under a killed server, which is started again and told to give the shard up. Photos come back from copies, which carry their rows; captions, albums and links from manifests, which are written some minutes after a change: what is younger is lost with the database (on PostgreSQL its standby is for that).", a.people, fourShards, a.rate)
 	people, err := called(b.Seed, a.people)
 	if err != nil {

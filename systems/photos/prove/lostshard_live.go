@@ -3,6 +3,7 @@ package prove
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -95,12 +96,14 @@ func (a losing) served(ctx context.Context, b *lab.Bench, row *lab.Design) error
 	if err := a.settled(ctx, row, l, report.Calls); err != nil {
 		return err
 	}
+	row.Metrics["failed_after"] += float64(l.failedWrites.Load())
 	return a.loseAll(ctx, b, row, h, l, second)
 }
 
 // loseBucket deletes a shard's files, looks what can be read, and has it healed.
 func (a losing) loseBucket(ctx context.Context, row *lab.Design, h *house, l *library, name string) error {
-	if err := vanish(filepath.Join(h.data, "photos", name, "blobs")); err != nil {
+	disk := filepath.Join(h.data, "photos", name, "blobs")
+	if err := vanish(disk); err != nil {
 		return err
 	}
 	n, err := l.lost(ctx)
@@ -109,6 +112,10 @@ func (a losing) loseBucket(ctx context.Context, row *lab.Design, h *house, l *li
 	}
 	row.Set("unavailable", float64(n))
 	pause(ctx, time.Second)
+	if err := os.Mkdir(disk, 0o700); err != nil {
+		return err
+	}
+	row.Set("failed_after", -float64(l.failedWrites.Load()))
 	began := time.Now()
 	if err := h.repair(ctx, "/shards/"+name+"/heal"); err != nil {
 		return err
@@ -117,8 +124,11 @@ func (a losing) loseBucket(ctx context.Context, row *lab.Design, h *house, l *li
 	return nil
 }
 
-// repair orders a repair, and waits until all that were begun have ended.
+// repair orders a repair, and waits until all that were begun have ended, two minutes at
+// most.
 func (h *house) repair(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("a repair takes more than two minutes"))
+	defer cancel()
 	if err := h.admin(ctx, "POST", path, nil, nil); err != nil {
 		return err
 	}
@@ -140,7 +150,7 @@ func (h *house) repair(ctx context.Context, path string) error {
 			return nil
 		}
 		if !pause(ctx, 100*time.Millisecond) {
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
 }
