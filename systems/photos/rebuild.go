@@ -18,14 +18,18 @@ import (
 
 // BackupShard copies a shard's photos and its people's rows to a place of their own, a
 // bucket's URL (dir:/PATH or s3://ACCESS@host:port/bucket). What is there already is not
-// copied again. Errors: NotFound; Invalid for the place; Denied.
+// copied again. Errors: NotFound; Invalid for the place, Conflict for a shard's; Denied.
 func (s *System) BackupShard(ctx context.Context, p Person, name, place string) (*Repair, error) {
 	return operate(p, "back a shard up", func() (*Repair, error) {
 		at, err := s.set.Shard(name)
 		if err != nil {
 			return nil, err
 		}
-		if _, err := s.openPlace(ctx, place); err != nil {
+		to, err := s.openPlace(ctx, place)
+		if err != nil {
+			return nil, err
+		}
+		if err := noShards(ctx, place, to.Bucket); err != nil {
 			return nil, err
 		}
 		return s.startRepair(ctx, &Repair{Kind: Backup, Shard: at.Name, no: at.No, Place: place})
@@ -51,6 +55,9 @@ func (s *System) openPlace(ctx context.Context, place string) (vault.Place, erro
 		return vault.Place{}, errs.New(errs.Invalid, "%.200s: a place is dir:/PATH or s3://ACCESS@host:port/bucket", place)
 	}
 	b, err := bucket.Open(ctx, place)
+	if errs.Is(err, errs.Internal) {
+		err = errs.Wrap(errs.Invalid, err, "%.200s cannot be opened: %v", place, err)
+	}
 	if err != nil {
 		return vault.Place{}, err
 	}

@@ -72,9 +72,12 @@ type Added struct {
 }
 
 // AddShard adds a shard, and moves its share of the people there while they go on.
-// Errors: Invalid, Conflict for a name that is taken; Denied.
+// Errors: Invalid, Conflict for a name that is taken and for a place that holds something; Denied.
 func (s *System) AddShard(ctx context.Context, p Person, n NewShard) (Added, error) {
 	return operate(p, "add a shard", func() (Added, error) {
+		if err := s.freeGround(n); err != nil {
+			return Added{}, err
+		}
 		at, m, err := s.set.Add(ctx, n)
 		if err != nil {
 			return Added{}, err
