@@ -142,7 +142,7 @@ type formsOut struct {
 	Photos []formOut `json:"photos"`
 }
 
-// mostFields bounds the other fields of a form; mostFiles stands with the pages' form.
+// mostParts bounds the parts of a form.
 const mostParts = mostFiles + mostFields
 
 // postForm takes the photos of a form while they arrive; one that is refused does not
@@ -152,7 +152,6 @@ func (s *System) postForm(w http.ResponseWriter, r *http.Request, o UploadOption
 	if err != nil {
 		return err
 	}
-	r.Body = readCloser{&incoming{w: w, r: r.Body}, r.Body}
 	o.Size = -1
 	out := formsOut{Photos: []formOut{}}
 	var first error
@@ -190,11 +189,6 @@ func (s *System) postForm(w http.ResponseWriter, r *http.Request, o UploadOption
 		web.WriteJSON(w, http.StatusMultiStatus, out)
 	}
 	return nil
-}
-
-type readCloser struct {
-	io.Reader
-	io.Closer
 }
 
 // formPart takes the next photo of a form.
