@@ -197,9 +197,15 @@ func (s *System) keep(ctx context.Context, p Person, photo Photo, sp *spool, alb
 			known = false
 			continue
 		}
-		done = err == nil && k.Photo.ID == photo.ID
+		done = err == nil && k.Photo.ID == photo.ID || mayBeKept(err)
 		return k, err
 	}
+}
+
+// mayBeKept says whether an error leaves open that the row was committed: then it names
+// the copies, which must stay.
+func mayBeKept(err error) bool {
+	return err != nil && (errs.Is(err, errs.Internal) || errs.Is(err, errs.Busy) && !errors.Is(err, shard.ErrMoved) && !errors.Is(err, errUnknown))
 }
 
 // errUnknown says that what was known is not there any more: its content must be put.
