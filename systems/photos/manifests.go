@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"plumb/engines/jobs"
@@ -134,10 +136,17 @@ func (s *System) manifestOf(ctx context.Context, owner string) (m vault.Manifest
 	return m, rows, nil
 }
 
-const owedSQL = `SELECT ` + photoColumns + ` FROM photos_photos AS p WHERE p.owed > $1 AND p.gone = 0` + hereSQL + `
+const (
+	owedSQL = `SELECT ` + photoColumns + ` FROM photos_photos AS p WHERE p.owed > $1 AND p.gone = 0` + hereSQL + `
 	AND (p.owner, p.id) > ($2, $3) ORDER BY p.owner, p.id LIMIT $4`
+	// What was copied to a shard before its owner moved there lies beside its original.
+	besideSQL = `SELECT ` + photoColumns + ` FROM photos_photos AS p WHERE p.copies = $1 AND p.gone = 0` + hereSQL + `
+	AND (p.owner, p.id) > ($2, $3) ORDER BY p.owner, p.id LIMIT $4`
+	nextCopiesSQL = `SELECT p.copies FROM photos_photos AS p WHERE p.copies > $1 AND p.gone = 0 ORDER BY p.copies LIMIT 1`
+)
 
-// payOwed makes copies that are missing: their bucket was away, or there were too few.
+// payOwed makes copies that are missing: their bucket was away, there were too few, or
+// their owner moved to where they are.
 func (s *System) payOwed(ctx context.Context) error {
 	takers := 0
 	for _, p := range s.places() {
@@ -152,27 +161,62 @@ func (s *System) payOwed(ctx context.Context) error {
 	}
 	var r Repair // counts only
 	for _, at := range s.set.Shards() {
-		owner, id := "", ""
-		for {
-			var list []Photo
-			err := at.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
-				list, err = photos(ctx, tx, owedSQL, out, owner, id, int64(64))
-				return err
-			})
+		if err := s.recopyAll(ctx, &r, at, 0, owedSQL, out); err != nil {
+			return fmt.Errorf("copy what is owed at shard %s: %w", at.Name, err)
+		}
+		beside, err := copiesBeside(ctx, at)
+		for _, copies := range beside {
 			if err == nil {
-				err = besides(ctx, list, func(ctx context.Context, p Photo) error { return s.recopy(ctx, &r, p, 0) })
+				err = s.recopyAll(ctx, &r, at, at.No, besideSQL, copies)
 			}
-			if err != nil {
-				return fmt.Errorf("copy what is owed at shard %s: %w", at.Name, err)
-			}
-			if len(list) == 0 {
-				break
-			}
-			owner, id = list[len(list)-1].Owner, list[len(list)-1].ID
+		}
+		if err != nil {
+			return fmt.Errorf("copy elsewhere what lies beside its original at shard %s: %w", at.Name, err)
 		}
 	}
 	if r.Fixed > 0 {
 		s.n.Log.Info("copies that were owed were made", "photos", r.Fixed, "bytes", r.Bytes)
 	}
 	return nil
+}
+
+// recopyAll copies the photos of a query on one shard; but is a shard whose copies do not
+// count, or 0.
+func (s *System) recopyAll(ctx context.Context, r *Repair, at *shard.Shard, but int64, query string, arg any) error {
+	owner, id := "", ""
+	for {
+		var list []Photo
+		err := at.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+			list, err = photos(ctx, tx, query, arg, owner, id, int64(64))
+			return err
+		})
+		if err == nil {
+			err = besides(ctx, list, func(ctx context.Context, p Photo) error { return s.recopy(ctx, r, p, but) })
+		}
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		owner, id = list[len(list)-1].Owner, list[len(list)-1].ID
+	}
+}
+
+// copiesBeside returns what rows of a shard say of their copies, where the shard itself is
+// among them. Each different text costs one step in an index.
+func copiesBeside(ctx context.Context, at *shard.Shard) (list []string, err error) {
+	err = at.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		list = nil
+		for last := ""; ; {
+			err := tx.QueryRow(ctx, nextCopiesSQL, last).Scan(&last)
+			if errors.Is(err, sqldb.ErrNoRows) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if slices.Contains(holders(last), at.No) {
+				list = append(list, last)
+			}
+		}
+	})
+	return list, err
 }
