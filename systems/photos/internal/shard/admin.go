@@ -213,6 +213,9 @@ func (s *Set) mayRemove(ctx context.Context, d *directory, r record) error {
 	if err != nil {
 		return err
 	}
+	if err := s.dropLeftovers(ctx, at); err != nil {
+		return err
+	}
 	var held, left int64
 	err = at.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		return tx.QueryRow(ctx, sqlOwnersLeft).Scan(&held, &left)
@@ -236,10 +239,42 @@ func (s *Set) mayRemove(ctx context.Context, d *directory, r record) error {
 	return nil
 }
 
+// dropLeftovers lets go of copies on a shard that nobody goes on with.
+func (s *Set) dropLeftovers(ctx context.Context, at *Shard) error {
+	for after := ""; ; {
+		list, err := at.owners(ctx, sqlOwnersComing, after, int64(planRows))
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for _, owner := range list {
+			after = owner
+			copy, found, err := at.standing(ctx, owner)
+			if err != nil {
+				return err
+			}
+			holder, st, known, err := s.locate(ctx, owner, copy.peer)
+			if err != nil {
+				return err
+			}
+			if !found || !known || holder.No == at.No || st.peer == at.No {
+				continue
+			}
+			now := s.n.Clock.Now().UnixMicro()
+			err = at.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+				_, err := tx.Exec(ctx, sqlOwnerAbandon, owner, copy.turn, holder.No, now)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
 // shorten points the rows of a shard that lead to via to where via leads.
 func (s *Set) shorten(ctx context.Context, on, via *Shard) error {
 	for after := ""; ; {
-		list, err := on.ledTo(ctx, via.No, after)
+		list, err := on.owners(ctx, sqlOwnersLed, via.No, after, int64(planRows))
 		if err != nil || len(list) == 0 {
 			return err
 		}
@@ -263,11 +298,11 @@ func (s *Set) shorten(ctx context.Context, on, via *Shard) error {
 	}
 }
 
-// ledTo returns some owners, by their ids, whose rows lead to a shard.
-func (at *Shard) ledTo(ctx context.Context, no int64, after string) (list []string, err error) {
+// owners returns the owners of a query.
+func (at *Shard) owners(ctx context.Context, query string, args ...any) (list []string, err error) {
 	err = at.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		list = nil
-		rows, err := tx.Query(ctx, sqlOwnersLed, no, after, int64(planRows))
+		rows, err := tx.Query(ctx, query, args...)
 		if err != nil {
 			return err
 		}

@@ -84,9 +84,6 @@ func (m *move) copyTable(ctx context.Context, t *tableText, since int64, c copie
 			}
 			rows = rows[n:]
 			batches++
-			if err := m.s.renew(ctx, m); err != nil {
-				return batches, err
-			}
 		}
 		if last {
 			return batches, nil
@@ -152,7 +149,7 @@ func (m *move) copyBatch(ctx context.Context, t *tableText, rows [][]any, c *cop
 	if err != nil {
 		return 0, err
 	}
-	m.pin.moved += fresh
+	m.moved.Add(fresh)
 	*c = end
 	for h := range put {
 		if err := verify(ctx, m.to, h); err != nil {

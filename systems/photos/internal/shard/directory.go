@@ -140,11 +140,15 @@ func (at *Shard) same(b *Shard) bool {
 	return at.Name == b.Name && at.Weight == b.Weight && at.Domain == b.Domain && at.State == b.State && at.DB == b.DB
 }
 
+// tryAgain is how long a shard that did not open is left alone: whoever waits for the map
+// would wait for it too.
+const tryAgain = 10 * time.Second
+
 // openMissing opens shards that are not open, and says whether one is now. The caller
 // holds the lock.
 func (s *Set) openMissing(ctx context.Context, records []record, epoch int64) (some bool) {
 	for _, r := range records {
-		if e := s.opened[r.No]; r.State == Lost || e != nil && e.err == nil {
+		if e := s.opened[r.No]; r.State == Lost || e != nil && (e.err == nil || time.Since(e.tried) < tryAgain) {
 			continue
 		}
 		e, err := s.openEngines(ctx, r)

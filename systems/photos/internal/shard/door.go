@@ -108,13 +108,20 @@ func (s *Set) Write(ctx context.Context, owner string, on *Shard, fn WriteFn) er
 		if on != nil && on.No != at.No {
 			return ErrMoved
 		}
-		return at.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		err := at.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 			rev, err := s.enter(ctx, tx, at, d, owner, sure, now)
 			if err != nil {
 				return err
 			}
-			return fn(ctx, tx, at, rev)
+			if err := fn(ctx, tx, at, rev); err != nil {
+				return own{err}
+			}
+			return nil
 		})
+		if mine, ok := err.(own); ok {
+			return mine.error
+		}
+		return err
 	})
 }
 
@@ -278,8 +285,18 @@ func (s *Set) astray(ctx context.Context, owner string, d *directory, at *Shard,
 	if err != nil || found || d.mapped(owner) != at.No {
 		return err
 	}
+	now := s.n.Clock.Now().UnixMicro()
 	return at.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, sqlOwnerTakeOver, owner, turn)
+		st, found, err := readStanding(ctx, tx, owner)
+		if err != nil || !found || st.turn != turn {
+			return err
+		}
+		if st.state == gone && st.until == 0 { // erased: its links were revoked only as traces
+			if err := at.Links.DropOwner(ctx, tx, Realm, owner); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Exec(ctx, sqlOwnerTakeOver, owner, turn, now)
 		return err
 	})
 }

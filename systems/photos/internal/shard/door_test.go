@@ -3,9 +3,16 @@ package shard
 import (
 	"context"
 	"io"
+	"reflect"
+	"strings"
 	"testing"
+	"time"
 
+	"plumb/base/errs"
 	"plumb/engines/cas"
+	"plumb/engines/jobs"
+	"plumb/engines/sqldb"
+	"plumb/engines/sqldb/sqldbtest"
 )
 
 func TestTheFirstShardReadsAndWrites(t *testing.T) {
@@ -41,4 +48,92 @@ func TestTheFirstShardReadsAndWrites(t *testing.T) {
 			t.Errorf("another process: %v, %v", list, err)
 		}
 	})
+}
+
+// A fn's own error comes back as it is, at once, and nothing stays: not even somebody new.
+func TestAFnsOwnErrorIsItsCallers(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		s, ctx := newHouse(t, kind).process(), context.Background()
+		for _, own := range []error{errs.New(errs.Busy, "come again"), errMissing{}, ErrMoved} {
+			ran := 0
+			err := s.Write(ctx, "ada", nil, func(ctx context.Context, tx *sqldb.Tx, at *Shard, rev int64) error {
+				ran++
+				return own
+			})
+			if reflect.TypeOf(err) != reflect.TypeOf(own) || err.Error() != own.Error() || ran > 3 {
+				t.Errorf("%v after %d runs, want %v", err, ran, own)
+			}
+		}
+		if owners, err := s.Owners(ctx, s.Shards()[0], "", 10); err != nil || len(owners) != 0 {
+			t.Errorf("%v, %v", owners, err)
+		}
+		for _, owner := range []string{"", strings.Repeat("x", MaxOwner+1)} {
+			if err := s.Read(ctx, owner, nil); !errs.Is(err, errs.Invalid) {
+				t.Errorf("owner %q: %v", owner, err)
+			}
+		}
+	})
+}
+
+// With a queue of jobs, a shard that is added fills by itself.
+func TestJobsMoveOwners(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		var q *jobs.Queue
+		h := newHouse(t, kind, func(n *Needs, _ *Config) {
+			var err error
+			q, err = jobs.Open(context.Background(), n.DB, jobs.Config{Poll: 20 * time.Millisecond})
+			must(t, err)
+			n.Jobs = q
+		})
+		s, ctx := h.process(), context.Background()
+		must(t, q.Register(s.Work()...))
+		must(t, q.Start(ctx))
+		defer q.Stop(ctx)
+		want := map[string]map[string]string{}
+		for i := range 8 {
+			must(t, put(ctx, s, name(i), name(i), "text of "+name(i)))
+			want[name(i)] = map[string]string{name(i): "text of " + name(i)}
+		}
+		_, m, err := s.Add(ctx, New{Name: "second"})
+		must(t, err)
+		for end := time.Now().Add(20 * time.Second); m.State != Done && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			m, err = s.Migration(ctx, m.ID)
+			must(t, err)
+		}
+		if m.State != Done || m.OwnersDone == 0 {
+			t.Errorf("%+v", m)
+		}
+		must(t, s.tidyAll(ctx))
+		whole(t, s, want)
+	})
+}
+
+// A paused migration rests, and goes on when it is resumed.
+func TestAMigrationIsPaused(t *testing.T) {
+	h := newHouse(t, sqldbtest.SQLite)
+	s, ctx := h.process(), context.Background()
+	for i := range 8 {
+		must(t, put(ctx, s, name(i), name(i), "text"))
+	}
+	_, m, err := s.Add(ctx, New{Name: "second"})
+	must(t, err)
+	must(t, s.Pause(ctx, m.ID))
+	if n, err := s.Move(ctx, time.Minute); err != nil || n != 0 {
+		t.Errorf("%d moved, %v", n, err)
+	}
+	if m, err = s.Migration(ctx, m.ID); err != nil || m.State != Paused {
+		t.Errorf("%+v, %v", m, err)
+	}
+	must(t, s.Resume(ctx, m.ID))
+	settled(t, s)
+	if err := s.Pause(ctx, m.ID); !errs.Is(err, errs.Conflict) {
+		t.Errorf("a done one: %v", err)
+	}
+	if err := s.Pause(ctx, "none"); !errs.Is(err, errs.NotFound) {
+		t.Errorf("none: %v", err)
+	}
+	list, next, err := s.Migrations(ctx, "", 1)
+	if err != nil || len(list) != 1 || next != "" || list[0].State != Done {
+		t.Errorf("%+v, %q, %v", list, next, err)
+	}
 }

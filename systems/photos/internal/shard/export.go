@@ -241,9 +241,9 @@ func (s *Set) importOn(ctx context.Context, at *Shard, owner string, list []impo
 				return want
 			}
 			for _, l := range in {
-				if _, err := at.Links.OwnerIn(ctx, tx, l.Hash); err == nil {
-					continue // what is here is newer
-				} else if !errors.Is(err, sqldb.ErrNoRows) {
+				if _, err := at.Links.OwnerIn(ctx, tx, l.Hash); err == nil && l.Revoked == 0 {
+					continue // what is here is newer, or as new
+				} else if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
 					return err
 				}
 				if err := at.Links.In(ctx, tx, l); err != nil {

@@ -346,6 +346,7 @@ func runModel(t *testing.T, kind string, seed uint64) {
 			}
 		}
 		if t.Failed() {
+			tell(t, sets[0], owner)
 			t.Fatalf("after operation %d", i)
 		}
 	}
@@ -375,4 +376,22 @@ func seeds(kind string) uint64 {
 		return 1
 	}
 	return 4
+}
+
+// tell says where an owner is thought to be.
+func tell(t testing.TB, s *Set, owner string) {
+	t.Helper()
+	ctx := context.Background()
+	for _, at := range s.Shards() {
+		st, found, err := at.standing(ctx, owner)
+		t.Logf("%s on %s (number %d): %v %+v %v", owner, at.Name, at.No, found, st, err)
+	}
+	list, err := s.Pins(ctx, "", 1000)
+	must(t, err)
+	for _, p := range list {
+		if p.Owner == owner {
+			t.Logf("%+v", p)
+		}
+	}
+	t.Logf("the map says number %d", s.dir.Load().mapped(owner))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"plumb/base/errs"
@@ -21,7 +22,7 @@ type pin struct {
 	why       string
 	photos    int64
 	bytes     int64
-	moved     int64
+	moved     int64 // bytes copied by earlier runs
 	tries     int64
 }
 
@@ -30,9 +31,9 @@ type move struct {
 	s        *Set
 	pin      pin
 	from, to *Shard
-	turn     int64 // of the row at from, once it is leaving
-	toTurn   int64 // of the row at to
-	leased   time.Time
+	turn     int64        // of the row at from, once it is leaving
+	toTurn   int64        // of the row at to
+	moved    atomic.Int64 // bytes copied so far
 }
 
 // switchTime bounds how long writes of an owner wait: the last changes are copied in it,
@@ -155,64 +156,70 @@ func (at *Shard) unleave(ctx context.Context, owner string, turn int64) error {
 }
 
 // begin brings both rows into the states that a copy begins or goes on with, and returns
-// the row at from: here or leaving.
-func (m *move) begin(ctx context.Context) (standing, error) {
+// the row at from: here or leaving. Each of them gets a new turn, in this order: look at
+// to, turn from, turn to. So whoever was at it before can neither switch nor write any
+// more, and if somebody else begins at the same moment, one of both steps back.
+func (m *move) begin(ctx context.Context) (from standing, err error) {
 	if err := m.s.step("begin"); err != nil {
-		return standing{}, err
+		return from, err
 	}
 	owner := m.pin.owner
-	var st standing
-	err := m.from.write(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
-		var found bool
-		if st, found, err = readStanding(ctx, tx, owner); err != nil {
+	to, found, err := m.to.standing(ctx, owner)
+	if err == nil && found && to.state == gone && to.until != 0 {
+		// What an earlier stay left goes first.
+		if err = m.s.eraseGone(ctx, m.to, owner, to); err == nil {
+			to, found, err = m.to.standing(ctx, owner)
+		}
+	}
+	if err != nil {
+		return from, err
+	}
+	if found && (to.state == here || to.state == leaving || to.state == gone && to.until != 0) {
+		return from, errStepped
+	}
+	err = m.from.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		var known bool
+		var err error
+		if from, known, err = readStanding(ctx, tx, owner); err != nil {
 			return err
 		}
-		if !found || st.state != here && (st.state != leaving || st.peer != m.to.No) {
+		if !known || from.state != here && (from.state != leaving || from.peer != m.to.No) {
 			return errStepped
 		}
-		if st.state == here && st.peer != m.to.No {
-			_, err = tx.Exec(ctx, sqlOwnerCopying, owner, m.to.No)
-		}
+		from.turn++
+		_, err = tx.Exec(ctx, sqlOwnerTurn, owner, m.to.No, from.turn)
 		return err
 	})
 	if err != nil {
-		return st, err
+		return from, err
 	}
-	return st, m.beginTarget(ctx, st)
+	return from, m.beginTarget(ctx, from, to, found)
 }
 
-func (m *move) beginTarget(ctx context.Context, from standing) error {
-	owner := m.pin.owner
-	st, found, err := m.to.standing(ctx, owner)
-	if err != nil {
-		return err
+// beginTarget makes the target's row what it must be, if it still is what it was.
+func (m *move) beginTarget(ctx context.Context, from, was standing, found bool) error {
+	if found && was.state == ready && was.peer == m.from.No && from.state == leaving {
+		m.toTurn = was.turn // all but the switch is done
+		return nil
 	}
-	if found && st.state == gone && st.until != 0 {
-		// What an earlier stay left goes first.
-		if err := m.s.eraseGone(ctx, m.to, owner, st); err != nil {
-			return err
-		}
+	rev, how := was.rev, was.copied
+	if was.state == gone || was.state == ready && was.peer != m.from.No {
+		rev, how = 0, ""
 	}
+	m.toTurn = was.turn + 1
 	return m.to.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		st, found, err := readStanding(ctx, tx, owner)
-		switch {
-		case err != nil:
-			return err
-		case !found:
+		if !found {
 			m.toTurn = 0
-			_, err = tx.Exec(ctx, sqlOwnerComing, owner, m.from.No, from.made)
+			n, err := tx.Exec(ctx, sqlOwnerComing, m.pin.owner, m.from.No, from.made)
+			if err == nil && n == 0 {
+				err = errStepped
+			}
 			return err
-		case st.state == here || st.state == leaving || st.state == gone && st.until != 0:
-			return errStepped
-		case st.state == ready && st.peer == m.from.No && from.state == leaving, st.state == coming && st.peer == m.from.No:
-			m.toTurn = st.turn
-			return nil
-		case st.state == gone:
-			st.rev, st.copied = 0, ""
 		}
-		// What was copied from another shard meanwhile is not lost: numbers go on there.
-		m.toTurn = st.turn + 1
-		_, err = tx.Exec(ctx, sqlOwnerComeAgain, owner, st.turn, m.from.No, st.rev, st.copied)
+		n, err := tx.Exec(ctx, sqlOwnerComeAgain, m.pin.owner, was.turn, m.from.No, rev, how)
+		if err == nil && n == 0 {
+			err = errStepped
+		}
 		return err
 	})
 }

@@ -77,6 +77,7 @@ func whole(t testing.TB, s *Set, want map[string]map[string]string) {
 	for owner, photos := range want {
 		if held[owner] == "" {
 			t.Errorf("nobody holds %s", owner)
+			tell(t, s, owner)
 		}
 		reads(t, s, owner, photos)
 	}

@@ -13,48 +13,71 @@ import (
 
 const (
 	leaseTime  = 30 * time.Second // of an owner who is being moved, of a change of the map
-	renewAfter = 5 * time.Second
-	firstPause = 2 * time.Second // after a move that failed; doubled each time,
-	lastPause  = 5 * time.Minute // up to this
+	firstPause = 2 * time.Second  // after a move that failed; doubled each time,
+	lastPause  = 5 * time.Minute  // up to this
 )
 
-// Move moves owners until nobody is left who is to move, ctx ends, or a stretch of time is
-// over, and says how many it moved. Any number of processes may do so at once.
+// Move moves owners until nobody is left who is to move, or a stretch of time is over, and
+// says how many it moved. Who is on the way then arrives, also beyond ctx's deadline: a
+// large content would else be begun again and again. It stops in the middle when ctx is
+// cancelled, and another goes on. Any number of processes may do so at once.
 func (s *Set) Move(ctx context.Context, stretch time.Duration) (int, error) {
 	end := time.Now().Add(stretch)
-	moved := 0
-	for ctx.Err() == nil && time.Now().Before(end) {
-		if err := s.reload(ctx); err != nil {
-			return moved, err
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			cancel()
 		}
-		list, err := s.claimPins(ctx, int64(s.c.Movers))
+	})
+	defer stop()
+	defer context.AfterFunc(s.closing, cancel)()
+	if err := s.reload(work); err != nil {
+		return 0, err
+	}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	moved, fault := 0, error(nil)
+	for range s.c.Movers {
+		all.Go(func() {
+			n, err := s.moveSome(work, ctx, end)
+			mu.Lock()
+			defer mu.Unlock()
+			moved += n
+			if fault == nil {
+				fault = err
+			}
+		})
+	}
+	all.Wait()
+	switch {
+	case fault != nil:
+		return moved, fault
+	case ctx.Err() != nil:
+		return moved, ctx.Err()
+	}
+	return moved, s.endMigrations(work)
+}
+
+// moveSome moves one owner after the other while there are some, and until is not done.
+func (s *Set) moveSome(ctx, until context.Context, end time.Time) (moved int, err error) {
+	for until.Err() == nil && ctx.Err() == nil && time.Now().Before(end) {
+		list, err := s.claimPins(ctx, 1)
 		if err != nil {
 			return moved, fmt.Errorf("look who is to move: %w", err)
 		}
 		if len(list) == 0 {
-			return moved, s.endMigrations(ctx)
+			return moved, nil
 		}
-		var all sync.WaitGroup
-		var mu sync.Mutex
-		var dropped error
-		for _, p := range list {
-			all.Go(func() {
-				err := s.moveOne(ctx, p)
-				mu.Lock()
-				defer mu.Unlock()
-				if err == nil {
-					moved++
-				} else if errors.Is(err, errDropped) {
-					dropped = err
-				}
-			})
+		err = s.moveOne(ctx, list[0])
+		if errors.Is(err, errDropped) {
+			return moved, err
 		}
-		all.Wait()
-		if dropped != nil {
-			return moved, dropped
+		if err == nil {
+			moved++
 		}
 	}
-	return moved, ctx.Err()
+	return moved, nil
 }
 
 // claimPins takes the leases of some owners who are to move.
@@ -88,46 +111,61 @@ func (s *Set) claimPins(ctx context.Context, most int64) (list []pin, err error)
 	return list, err
 }
 
-// renew keeps the lease of an owner on the way, and writes how many bytes were copied.
-func (s *Set) renew(ctx context.Context, m *move) error {
-	now := s.n.Clock.Now()
-	if now.Sub(m.leased) < min(renewAfter, s.hold/4) {
-		return nil
+// keep renews the lease of an owner on the way, and writes how many bytes were copied,
+// until ctx ends.
+func (s *Set) keep(ctx context.Context, m *move) {
+	tick := time.NewTicker(max(s.hold/4, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		until := s.n.Clock.Now().Add(s.hold).UnixMicro()
+		err := s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := tx.Exec(ctx, sqlPinLease, m.pin.owner, until, m.moved.Load())
+			return err
+		})
+		if err != nil && ctx.Err() == nil {
+			s.n.Log.Debug("the lease of an owner who is being moved was not renewed", "owner", m.pin.owner, "err", err)
+		}
 	}
-	err := s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, sqlPinLease, m.pin.owner, now.Add(s.hold).UnixMicro(), m.pin.moved)
-		return err
-	})
-	m.leased = now
-	return err
 }
 
 // moveOne moves one owner on, and writes down what came of it.
 func (s *Set) moveOne(ctx context.Context, p pin) error {
-	m := &move{s: s, pin: p, leased: s.n.Clock.Now()}
+	m := &move{s: s, pin: p}
+	m.moved.Store(p.moved)
+	kept, cancel := context.WithCancel(ctx)
+	var keeper sync.WaitGroup
+	keeper.Go(func() { s.keep(kept, m) })
 	err := s.moveOwner(ctx, m)
-	s.measures.copied.Add(float64(m.pin.moved - p.moved))
-	if err == nil {
+	cancel()
+	keeper.Wait()
+	s.measures.copied.Add(float64(m.moved.Load() - p.moved))
+	switch {
+	case err == nil:
 		s.measures.moved.Inc()
-	}
-	if err == nil || errors.Is(err, errDropped) {
+		return nil
+	case errors.Is(err, errDropped):
 		return err
 	}
 	s.measures.failed.Inc()
 	s.n.Log.Warn("an owner was not moved; it is tried again", "owner", p.owner, "try", p.tries+1, "err", err)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), switchTime)
+	written, cancel := context.WithTimeout(context.WithoutCancel(ctx), switchTime)
 	defer cancel()
-	if failed := s.failed(ctx, m, err); failed != nil {
+	if failed := s.failed(written, m, err, ctx.Err() != nil); failed != nil {
 		s.n.Log.Warn("that an owner was not moved could not be written down", "owner", p.owner, "err", failed)
 	}
 	return err
 }
 
 // failed writes down why an owner was not moved, and when to try again.
-func (s *Set) failed(ctx context.Context, m *move, why error) error {
+func (s *Set) failed(ctx context.Context, m *move, why error, stopped bool) error {
 	count := int64(1)
 	wait := min(firstPause<<min(m.pin.tries, 20), lastPause)
-	if errors.Is(why, errStepped) || ctx.Err() != nil {
+	if errors.Is(why, errStepped) || stopped {
 		count, wait = 0, time.Second
 	}
 	text := errs.Message(why)
@@ -136,7 +174,7 @@ func (s *Set) failed(ctx context.Context, m *move, why error) error {
 	}
 	after := s.n.Clock.Now().Add(wait).UnixMicro()
 	return s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		if _, err := tx.Exec(ctx, sqlPinFailed, m.pin.owner, m.pin.moved, count, after, text); err != nil {
+		if _, err := tx.Exec(ctx, sqlPinFailed, m.pin.owner, m.moved.Load(), count, after, text); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, sqlMigrationFailed, m.pin.migration, count, text)
@@ -159,7 +197,7 @@ func (s *Set) moveOwner(ctx context.Context, m *move) error {
 			to = st.peer
 		}
 		if st.state == here && st.peer != 0 && st.peer != to {
-			if err := s.abandon(ctx, at, m.pin.owner, st.peer); err != nil {
+			if err := s.abandon(ctx, at, m.pin.owner, st); err != nil {
 				return err
 			}
 		}
@@ -189,19 +227,30 @@ func (s *Set) moveOwner(ctx context.Context, m *move) error {
 }
 
 // abandon gives a copy up that is not wanted any more: its shard erases it in its time.
-func (s *Set) abandon(ctx context.Context, at *Shard, owner string, copy int64) error {
-	if to := s.dir.Load().shards[copy]; to != nil {
-		now := s.n.Clock.Now().UnixMicro()
-		err := to.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-			_, err := tx.Exec(ctx, sqlOwnerAbandon, owner, at.No, now)
-			return err
-		})
-		if err != nil {
+// The order is that of begin, so that nobody who is still at it can switch to it.
+func (s *Set) abandon(ctx context.Context, at *Shard, owner string, st standing) error {
+	to := s.dir.Load().shards[st.peer]
+	var copy standing
+	found := false
+	if to != nil {
+		var err error
+		if copy, found, err = to.standing(ctx, owner); err != nil {
 			return err
 		}
 	}
-	return at.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, sqlOwnerAlone, owner, copy)
+	err := at.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		n, err := tx.Exec(ctx, sqlOwnerAlone, owner, st.turn)
+		if err == nil && n == 0 {
+			err = errStepped
+		}
+		return err
+	})
+	if err != nil || !found || copy.state != coming && copy.state != ready {
+		return err
+	}
+	now := s.n.Clock.Now().UnixMicro()
+	return to.write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, sqlOwnerAbandon, owner, copy.turn, at.No, now)
 		return err
 	})
 }
@@ -285,7 +334,7 @@ func (s *Set) finish(ctx context.Context, m *move, at int64, st standing) error 
 		case err != nil:
 			return err
 		case at != 0 && want != at: // a newer map wants them elsewhere
-			_, err = tx.Exec(ctx, sqlPinOn, m.pin.owner, at, want, m.pin.moved)
+			_, err = tx.Exec(ctx, sqlPinOn, m.pin.owner, at, want, m.moved.Load())
 			return err
 		case at == 0 || home == at && epoch == d.epoch && m.pin.why != whyPin:
 			_, err = tx.Exec(ctx, sqlPinRemove, m.pin.owner)
@@ -293,7 +342,7 @@ func (s *Set) finish(ctx context.Context, m *move, at int64, st standing) error 
 			_, err = tx.Exec(ctx, sqlPinStay, m.pin.owner, at)
 		}
 		if err == nil && m.pin.migration != "" {
-			_, err = tx.Exec(ctx, sqlMigrationDone, m.pin.migration, st.photos, m.pin.moved)
+			_, err = tx.Exec(ctx, sqlMigrationDone, m.pin.migration, st.photos, m.moved.Load())
 		}
 		return err
 	})

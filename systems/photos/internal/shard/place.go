@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"plumb/base/errs"
 	"plumb/engines/bucket"
@@ -28,6 +29,7 @@ type engines struct {
 	once   *once.Once
 	bucket bucket.Bucket
 	err    error
+	tried  time.Time // by the machine's clock
 }
 
 func (e *engines) close() error {
@@ -58,7 +60,7 @@ func (s *Set) openEngines(ctx context.Context, r record) (*engines, error) {
 	err := s.openInto(ctx, r, e)
 	if err != nil {
 		e.close()
-		return &engines{err: err}, fmt.Errorf("open shard %s: %w", r.Name, err)
+		return &engines{err: err, tried: time.Now()}, fmt.Errorf("open shard %s: %w", r.Name, err)
 	}
 	return e, nil
 }

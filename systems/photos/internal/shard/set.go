@@ -48,9 +48,10 @@ type Set struct {
 	leave time.Duration           // how long a write waits for a switch before it calls it off
 	hook  func(step string) error // for tests: called before each step of a move and of a change of the map
 
-	knock  chan struct{} // wakes the background
-	cancel context.CancelFunc
-	work   sync.WaitGroup
+	knock   chan struct{}   // wakes the background
+	closing context.Context // done when the set is being closed
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
 }
 
 func (c Config) withDefaults() Config {
@@ -174,6 +175,7 @@ func (s *Set) errOpen() error {
 // start begins what goes on in the background.
 func (s *Set) start() {
 	ctx, cancel := context.WithCancel(context.Background())
+	s.closing = ctx
 	stop := func() {}
 	if s.n.Bus != nil {
 		var err error
@@ -268,12 +270,17 @@ func (at *Shard) write(ctx context.Context, fn sqldb.Fn) error {
 	return again(ctx, func() error { return at.DB.BatchBy(ctx, lane, fn) })
 }
 
+// own is an error that a transaction's fn returned: not the database's to try again.
+type own struct{ error }
+
+func (e own) Unwrap() error { return e.error }
+
 // again calls fn until it is not too busy, with pauses that grow and differ.
 func again(ctx context.Context, fn func() error) error {
 	end := time.Now().Add(patience)
 	for try := 0; ; try++ {
 		err := fn()
-		if err == nil || !errs.Is(err, errs.Busy) || errors.As(err, new(*detour)) || errors.Is(err, ErrMoved) ||
+		if err == nil || !errs.Is(err, errs.Busy) || errors.As(err, new(*detour)) || errors.As(err, new(own)) ||
 			sqldb.IsFull(err) || sqldb.IsAway(err) || time.Now().After(end) {
 			return err
 		}

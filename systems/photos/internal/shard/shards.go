@@ -32,6 +32,12 @@ func (s *Set) Shard(name string) (*Shard, error) {
 	return d.shard(r.No)
 }
 
+// Number returns a shard's number, whether or not it can be reached. Errors: NotFound.
+func (s *Set) Number(name string) (int64, error) {
+	r, err := s.dir.Load().named(name)
+	return r.No, err
+}
+
 // ByNo returns a shard that can be used. Errors: Busy.
 func (s *Set) ByNo(no int64) (*Shard, error) { return s.dir.Load().shard(no) }
 

@@ -124,9 +124,10 @@ const (
 	sqlOwnerTally = `UPDATE photos_owners SET photos = photos + $2, bytes = bytes + $3 WHERE owner = $1`
 	sqlOwnerMake  = `INSERT INTO photos_owners (owner, state, peer, turn, rev, photos, bytes, made, until, copied)
 		VALUES ($1, 'here', 0, 0, 1, 0, 0, $2, 0, '')`
-	sqlOwnerSettle    = `UPDATE photos_owners SET state = 'here', peer = 0, turn = turn + 1 WHERE owner = $1 AND state = 'ready' AND turn = $2`
-	sqlOwnerCopying   = `UPDATE photos_owners SET peer = $2 WHERE owner = $1 AND state = 'here'`
-	sqlOwnerComing    = `INSERT INTO photos_owners (owner, state, peer, turn, rev, photos, bytes, made, until, copied) VALUES ($1, 'coming', $2, 0, 0, 0, 0, $3, 0, '')`
+	sqlOwnerSettle = `UPDATE photos_owners SET state = 'here', peer = 0, turn = turn + 1 WHERE owner = $1 AND state = 'ready' AND turn = $2`
+	sqlOwnerTurn   = `UPDATE photos_owners SET peer = $2, turn = $3 WHERE owner = $1`
+	sqlOwnerComing = `INSERT INTO photos_owners (owner, state, peer, turn, rev, photos, bytes, made, until, copied) VALUES ($1, 'coming', $2, 0, 0, 0, 0, $3, 0, '')
+		ON CONFLICT (owner) DO NOTHING`
 	sqlOwnerComeAgain = `UPDATE photos_owners SET state = 'coming', peer = $3, turn = turn + 1, rev = $4, copied = $5, photos = 0, bytes = 0, until = 0 WHERE owner = $1 AND turn = $2`
 	sqlOwnerProgress  = `UPDATE photos_owners SET copied = $2 WHERE owner = $1`
 	sqlOwnerCopied    = `UPDATE photos_owners SET rev = $2, copied = $3 WHERE owner = $1`
@@ -141,13 +142,18 @@ const (
 		WHERE owner > $1 AND state IN ('here', 'leaving') ORDER BY owner LIMIT $2`
 	sqlOwnersSum = `SELECT count(*), CAST(COALESCE(sum(photos), 0) AS BIGINT), CAST(COALESCE(sum(bytes), 0) AS BIGINT) FROM photos_owners
 		WHERE state IN ('here', 'leaving')`
-	sqlOwnersTakeOver = `UPDATE photos_owners SET state = 'here', peer = 0, turn = turn + 1, until = 0, copied = ''
-		WHERE peer = $1 AND (state IN ('coming', 'ready', 'leaving') OR state = 'gone' AND until > 0)`
-	sqlOwnerTakeOver = `UPDATE photos_owners SET state = 'here', peer = 0, turn = turn + 1, until = 0, copied = '' WHERE owner = $1 AND turn = $2`
-	sqlOwnerAbandon  = `UPDATE photos_owners SET state = 'gone', peer = $2, turn = turn + 1, until = $3, copied = ''
-		WHERE owner = $1 AND peer = $2 AND state IN ('coming', 'ready')`
-	sqlOwnerAlone = `UPDATE photos_owners SET peer = 0 WHERE owner = $1 AND state = 'here' AND peer = $2`
-	sqlOwnersLeft = `SELECT COALESCE(sum(CASE WHEN state <> 'gone' THEN 1 ELSE 0 END), 0), COALESCE(sum(CASE WHEN state = 'gone' AND until > 0 THEN 1 ELSE 0 END), 0)
+	sqlOwnersStranded = `SELECT owner FROM photos_owners WHERE peer = $1 AND owner > $2
+		AND (state IN ('coming', 'ready', 'leaving') OR state = 'gone' AND until > 0) ORDER BY owner LIMIT $3`
+	// made tells a rebuild that what is here may not be all.
+	sqlOwnerRescue = `UPDATE photos_owners SET made = CASE WHEN state = 'leaving' THEN made ELSE $3 END,
+		state = 'here', peer = 0, turn = turn + 1, until = 0, copied = ''
+		WHERE owner = $1 AND peer = $2 AND (state IN ('coming', 'ready', 'leaving') OR state = 'gone' AND until > 0)`
+	sqlOwnerStranded = `UPDATE photos_owners SET state = 'gone', peer = $3, turn = turn + 1, until = CASE WHEN until > 0 THEN until ELSE 1 END, copied = ''
+		WHERE owner = $1 AND peer = $2 AND (state IN ('coming', 'ready') OR state = 'gone' AND until > 0)`
+	sqlOwnerTakeOver = `UPDATE photos_owners SET state = 'here', peer = 0, turn = turn + 1, until = 0, copied = '', made = $3 WHERE owner = $1 AND turn = $2`
+	sqlOwnerAbandon  = `UPDATE photos_owners SET state = 'gone', peer = $3, turn = turn + 1, until = $4, copied = '' WHERE owner = $1 AND turn = $2`
+	sqlOwnerAlone    = `UPDATE photos_owners SET peer = 0, turn = turn + 1 WHERE owner = $1 AND state = 'here' AND turn = $2`
+	sqlOwnersLeft    = `SELECT COALESCE(sum(CASE WHEN state <> 'gone' THEN 1 ELSE 0 END), 0), COALESCE(sum(CASE WHEN state = 'gone' AND until > 0 THEN 1 ELSE 0 END), 0)
 		FROM photos_owners`
 	sqlOwnersLed     = `SELECT owner FROM photos_owners WHERE peer = $1 AND state = 'gone' AND owner > $2 ORDER BY owner LIMIT $3`
 	sqlOwnerLead     = `UPDATE photos_owners SET peer = $3 WHERE owner = $1 AND state = 'gone' AND peer = $2`

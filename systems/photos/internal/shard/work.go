@@ -14,8 +14,8 @@ const (
 	moveKind = "photos.move"
 	tidyKind = "photos.tidy"
 
-	// moveStretch is how long one job moves owners, so that one whose process died is soon
-	// taken up by another.
+	// moveStretch is how long one job takes up owners, so that one whose process died is
+	// soon given to another.
 	moveStretch = 45 * time.Second
 	// goneFor is how long the rows of what was deleted stay, for who copies only changes.
 	goneFor = 24 * time.Hour
