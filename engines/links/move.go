@@ -32,6 +32,7 @@ const (
 			password = excluded.password, made = excluded.made, expires = excluded.expires, revoked = excluded.revoked,
 			most = excluded.most, used = excluded.used`
 	dropSQL        = `DELETE FROM links_links WHERE realm = $1 AND owner = $2 AND id = $3`
+	dropOwnerSQL   = `DELETE FROM links_links WHERE realm = $1 AND owner = $2`
 	ownerSQL       = `SELECT owner FROM links_links WHERE hash = $1`
 	revokeOwnerSQL = `UPDATE links_links SET revoked = $3 WHERE realm = $1 AND owner = $2 AND revoked = 0`
 )
@@ -67,6 +68,12 @@ func (l *Links) In(ctx context.Context, tx *sqldb.Tx, rows ...Row) error {
 // Drop removes a link as if it had never been made; one that is not there is no error.
 func (l *Links) Drop(ctx context.Context, tx *sqldb.Tx, realm, owner, id string) error {
 	_, err := tx.Exec(ctx, dropSQL, realm, owner, id)
+	return err
+}
+
+// DropOwner removes all links of an owner as if they had never been made.
+func (l *Links) DropOwner(ctx context.Context, tx *sqldb.Tx, realm, owner string) error {
+	_, err := tx.Exec(ctx, dropOwnerSQL, realm, owner)
 	return err
 }
 

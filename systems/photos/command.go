@@ -254,10 +254,10 @@ func migrationsCommand(s *session) *cobra.Command {
 				return err
 			}
 			return s.print(cmd, out, func(w io.Writer) {
-				fmt.Fprintln(w, "BEGUN\tWHY\tSTATE\tPEOPLE\tCOPIED\tFAILED TRIES")
+				fmt.Fprintln(w, "BEGUN\tWHY\tSTATE\tPEOPLE\tORIGINALS\tCOPIED, SIZES TOO\tFAILED TRIES")
 				for _, m := range out.Migrations {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%d of %d\t%s of %s\t%d\n", m.Begun.Local().Format("2006-01-02 15:04"), m.Why, m.State, m.PeopleDone, m.People,
-						units.Bytes(float64(m.BytesDone)), units.Bytes(float64(m.Bytes)), m.Failed)
+					fmt.Fprintf(w, "%s\t%s\t%s\t%d of %d\t%s\t%s\t%d\n", m.Begun.Local().Format("2006-01-02 15:04"), m.Why, m.State, m.PeopleDone, m.People,
+						units.Bytes(float64(m.Bytes)), units.Bytes(float64(m.BytesDone)), m.Failed)
 				}
 			})
 		},

@@ -38,6 +38,7 @@ type carried struct {
 	Skipped []string `json:"skipped"` // what is no photo by its name
 	Failed  []string `json:"failed"`  // the first hundred, each with its reason
 	IDs     []string `json:"ids,omitempty"`
+	Album   string   `json:"album,omitempty"` // the id of the one that was made
 
 	mu  sync.Mutex
 	bad int
@@ -72,6 +73,9 @@ func (c *carried) done(name, id string, size int64, same bool, err error) {
 func (c *carried) end(s *session, cmd *cobra.Command, did string) error {
 	if err := s.print(cmd, c, func(w io.Writer) {
 		fmt.Fprintf(w, "%s with %s %s, %s there already.\n", several(c.Photos, "photo", "photos"), units.Bytes(float64(c.Bytes)), did, units.Count(c.Same))
+		if c.Album != "" {
+			fmt.Fprintf(w, "The album is %s; plumb photos link makes a link to it.\n", c.Album)
+		}
 		for _, f := range c.Failed {
 			fmt.Fprintf(w, "failed: %s\n", f)
 		}
@@ -116,7 +120,7 @@ func putCommand(s *session) *cobra.Command {
 				return err
 			}
 			if album != "" && len(sent) > 0 {
-				if err := fillAlbum(cmd.Context(), c, album, sent); err != nil {
+				if out.Album, err = fillAlbum(cmd.Context(), c, album, sent); err != nil {
 					return err
 				}
 			}
@@ -210,8 +214,8 @@ func sendOnce(ctx context.Context, c *remote.Client, path string) (id string, si
 	return p.ID, info.Size(), p.DuplicateOf != "", err
 }
 
-// fillAlbum makes an album of what was sent, in the order of the paths.
-func fillAlbum(ctx context.Context, c *remote.Client, title string, sent map[string]string) error {
+// fillAlbum makes an album of what was sent, in the order of the paths, and returns its id.
+func fillAlbum(ctx context.Context, c *remote.Client, title string, sent map[string]string) (string, error) {
 	var paths, list []string
 	for path := range sent {
 		paths = append(paths, path)
@@ -222,14 +226,14 @@ func fillAlbum(ctx context.Context, c *remote.Client, title string, sent map[str
 	}
 	var al albumOut
 	if err := c.Call(ctx, "POST", "/albums", albumBody{Title: title}, &al); err != nil {
-		return err
+		return "", err
 	}
 	for part := range slices.Chunk(list, MaxChange) {
 		if err := c.Call(ctx, "POST", "/albums/"+al.ID+"/photos", photosBody{part}, nil); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
+	return al.ID, nil
 }
 
 // getCommand is `plumb photos get`.

@@ -33,7 +33,7 @@ func (s *System) HealShard(ctx context.Context, p Person, name string) (*Repair,
 // Conflict for the last; Denied.
 func (s *System) LoseShard(ctx context.Context, p Person, name string) (*Repair, error) {
 	return operate(p, "give a shard up", func() (*Repair, error) {
-		at, err := s.set.Shard(name)
+		no, err := s.set.Number(name) // it may well be away
 		if err != nil {
 			return nil, err
 		}
@@ -41,16 +41,16 @@ func (s *System) LoseShard(ctx context.Context, p Person, name string) (*Repair,
 		if _, err := s.set.MarkLost(ctx, name); err != nil {
 			return nil, err
 		}
-		if _, err := s.startRepair(ctx, &Repair{Kind: Leave, Shard: at.Name, no: at.No}); err != nil {
+		if err := s.leaveHolder(ctx, name, no); err != nil {
 			return nil, err
 		}
-		return s.startRepair(ctx, &Repair{Kind: Rebuild, Shard: at.Name, no: at.No, since: since})
+		return s.startRepair(ctx, &Repair{Kind: Rebuild, Shard: name, no: no, since: since})
 	})
 }
 
 // leaveHolder begins to make elsewhere what copies a shard holds.
-func (s *System) leaveHolder(ctx context.Context, at *shard.Shard) error {
-	_, err := s.startRepair(ctx, &Repair{Kind: Leave, Shard: at.Name, no: at.No})
+func (s *System) leaveHolder(ctx context.Context, name string, no int64) error {
+	_, err := s.startRepair(ctx, &Repair{Kind: Leave, Shard: name, no: no})
 	return err
 }
 

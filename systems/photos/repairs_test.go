@@ -427,3 +427,129 @@ func openDB(t *testing.T) *sqldb.DB {
 	t.Cleanup(func() { db.Close() })
 	return db
 }
+
+// Whom a lost shard had may have been elsewhere before: what is left there, all of it or
+// nothing, is not all they have.
+func TestALostShardTakesNothingFromWhoMovedThere(t *testing.T) {
+	for what, wait := range map[string]time.Duration{"what they left is there": 0, "what they left is erased": 2 * time.Hour} {
+		t.Run(what, func(t *testing.T) {
+			h := open(t, sqldbtest.SQLite)
+			l := h.library(2)
+			h.add("second")
+			h.add("third")
+			for _, name := range []string{"ada", "bob"} {
+				if h.home(name).No == 1 {
+					if _, err := h.PinPerson(t.Context(), h.who["boss"], name, "second"); err != nil {
+						t.Fatal(err)
+					}
+					h.settle()
+				}
+				if h.home(name).No == 1 {
+					t.Fatalf("%s did not move", name)
+				}
+				body := photograph(uint64(len(l.bytes)) + 50)
+				p := h.put(name, body)
+				l.bytes[p.ID], l.owner[p.ID] = body, name
+			}
+			h.clock.Advance(wait + time.Second)
+			h.settle()
+			if err := h.payOwed(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.writeManifests(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			h.clock.Advance(time.Second)
+			for range 2 {
+				at := h.home("ada")
+				if at.No == 1 {
+					at = h.home("bob")
+				}
+				if at.No == 1 {
+					break
+				}
+				empty(t, at.Bucket)
+				r, err := h.LoseShard(t.Context(), h.who["boss"], at.Name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.settle()
+				h.repaired(r, nil)
+				list, _, err := h.Repairs(t.Context(), h.who["boss"], "", 10)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range list {
+					if r.State == Running {
+						h.repaired(r, nil)
+					}
+				}
+				if err := h.payOwed(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if err := h.RemoveShard(t.Context(), h.who["boss"], at.Name); err != nil {
+					t.Errorf("a lost shard is not forgotten: %v", err)
+				}
+				h.clock.Advance(time.Second)
+			}
+			h.whole(l)
+			h.sound()
+		})
+	}
+}
+
+// Who has gone on from a shard before it is lost lives where they went, and nowhere else.
+func TestWhoWentOnFromALostShardStays(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		l := h.library(2)
+		h.add("second")
+		h.add("third")
+		for _, to := range []string{"first", "second", "third"} {
+			for _, name := range []string{"ada", "bob"} {
+				if _, err := h.PinPerson(t.Context(), h.who["boss"], name, to); err != nil {
+					t.Fatal(err)
+				}
+				h.settle()
+				body := photograph(uint64(len(l.bytes)) + 50)
+				p := h.put(name, body)
+				l.bytes[p.ID], l.owner[p.ID] = body, name
+			}
+		}
+		lost, err := h.set.Shard("second")
+		if err != nil {
+			t.Fatal(err)
+		}
+		empty(t, lost.Bucket)
+		h.clock.Advance(time.Second)
+		r, err := h.LoseShard(t.Context(), h.who["boss"], "second")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.settle()
+		h.repaired(r, nil)
+		h.whole(l)
+		for _, name := range []string{"ada", "bob"} {
+			holders := 0
+			for _, at := range h.set.Shards() {
+				list, err := h.set.Owners(t.Context(), at, "", 100)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, o := range list {
+					if o.ID == h.who[name].ID {
+						holders++
+					}
+				}
+			}
+			if at := h.home(name); at.Name != "third" || holders != 1 {
+				t.Errorf("%s is on %s, and on %d shards", name, at.Name, holders)
+			}
+			if _, err := h.PinPerson(t.Context(), h.who["boss"], name, "first"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.settle()
+		h.whole(l)
+		h.sound()
+	})
+}

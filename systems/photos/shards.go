@@ -101,23 +101,23 @@ func (s *System) DrainShard(ctx context.Context, p Person, name string) (Migrati
 		}
 		m, err := s.set.Drain(ctx, name)
 		if err == nil {
-			err = s.leaveHolder(ctx, at)
+			err = s.leaveHolder(ctx, at.Name, at.No)
 		}
 		return m, err
 	})
 }
 
-// RemoveShard forgets a shard that is drained, when no photo's copy lies there any more.
+// RemoveShard forgets a shard that is drained, or lost, when no photo's copy lies there any more.
 // Errors: NotFound, Conflict.
 func (s *System) RemoveShard(ctx context.Context, p Person, name string) error {
 	_, err := operate(p, "remove a shard", func() (int, error) {
-		at, err := s.set.Shard(name)
+		no, err := s.set.Number(name) // a lost one is not to be reached
 		if err != nil {
 			return 0, err
 		}
-		held, err := s.holds(ctx, at.No)
+		held, err := s.holds(ctx, no)
 		if err == nil && held {
-			if err = s.leaveHolder(ctx, at); err == nil {
+			if err = s.leaveHolder(ctx, name, no); err == nil {
 				err = errs.New(errs.Conflict, "shard %s holds copies of others' photos, which are being made elsewhere: see the repairs", name)
 			}
 		}
