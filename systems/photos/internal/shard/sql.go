@@ -155,6 +155,7 @@ const (
 	sqlOwnerAlone    = `UPDATE photos_owners SET peer = 0, turn = turn + 1 WHERE owner = $1 AND state = 'here' AND turn = $2`
 	sqlOwnersLeft    = `SELECT COALESCE(sum(CASE WHEN state <> 'gone' THEN 1 ELSE 0 END), 0), COALESCE(sum(CASE WHEN state = 'gone' AND until > 0 THEN 1 ELSE 0 END), 0)
 		FROM photos_owners`
+	sqlOwnersComing  = `SELECT owner FROM photos_owners WHERE state IN ('coming', 'ready') AND owner > $1 ORDER BY owner LIMIT $2`
 	sqlOwnersLed     = `SELECT owner FROM photos_owners WHERE peer = $1 AND state = 'gone' AND owner > $2 ORDER BY owner LIMIT $3`
 	sqlOwnerLead     = `UPDATE photos_owners SET peer = $3 WHERE owner = $1 AND state = 'gone' AND peer = $2`
 	sqlOwnersHeavy   = `SELECT owner, bytes FROM photos_owners WHERE state = 'here' ORDER BY bytes DESC LIMIT $1`
