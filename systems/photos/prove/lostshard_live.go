@@ -80,6 +80,9 @@ func (a losing) served(ctx context.Context, b *lab.Bench, row *lab.Design) error
 	if err := l.fill(ctx, a.people, a.most, a.typical); err != nil {
 		return err
 	}
+	if err := a.captions(ctx, h, l); err != nil {
+		return err
+	}
 	if err := h.sizesMade(ctx); err != nil {
 		return err
 	}
@@ -162,6 +165,22 @@ func (h *house) caption(ctx context.Context, k kept, when string) error {
 	return h.do(ctx, "PATCH", roomAPI+"/"+k.id, h.people[k.owner].token, map[string]string{"caption": caption(k, when)}, nil)
 }
 
+// early says which photos get their caption at once, before manifests are written.
+func early(k kept) bool { return k.size%2 == 0 }
+
+// captions gives photos their captions, where manifests are waited for.
+func (a losing) captions(ctx context.Context, h *house, l *library) error {
+	if a.settle == 0 {
+		return nil
+	}
+	return eachOf(ctx, 4, len(l.kept), func(ctx context.Context, i int) error {
+		if !early(l.kept[i]) {
+			return nil
+		}
+		return h.caption(ctx, l.kept[i], "old")
+	})
+}
+
 // loseAll deletes a shard with its database, while the server is down, and has it rebuilt.
 func (a losing) loseAll(ctx context.Context, b *lab.Bench, row *lab.Design, h *house, l *library, name string) error {
 	there, err := h.holds(ctx, name, l)
@@ -171,9 +190,12 @@ func (a losing) loseAll(ctx context.Context, b *lab.Bench, row *lab.Design, h *h
 	row.Set("there_db", float64(len(there)))
 	var old, fresh []kept
 	if a.settle > 0 {
-		old, fresh = there[:len(there)/2], there[len(there)/2:]
-		if err := eachOf(ctx, 4, len(old), func(ctx context.Context, i int) error { return h.caption(ctx, old[i], "old") }); err != nil {
-			return err
+		for _, k := range there {
+			if early(k) {
+				old = append(old, k)
+			} else {
+				fresh = append(fresh, k)
+			}
 		}
 		b.Progress(0.6, "as served: until manifests are written")
 		if !pause(ctx, a.settle) {

@@ -48,16 +48,17 @@ func PowerCut() lab.Experiment {
 		Picture: []string{"lost_all"},
 		Run: func(ctx context.Context, b *lab.Bench) error {
 			if b.Full {
-				return cutAll(ctx, b, 24, 4)
+				return cutAll(ctx, b, 24, 4, nil)
 			}
-			return cutAll(ctx, b, 2, 1)
+			return cutAll(ctx, b, 2, 1, nil)
 		},
 	}
 }
 
-func cutAll(ctx context.Context, b *lab.Bench, rounds, without int) error {
+// cutAll cuts the built design, with further flags, and the same without syncs.
+func cutAll(ctx context.Context, b *lab.Bench, rounds, without int, flags []string) error {
 	naive := &cutting{b: b, name: "answers first", args: []string{"--unsafe-no-sync"}, rounds: without, fresh: true}
-	built := &cutting{b: b, name: "as served", rounds: rounds}
+	built := &cutting{b: b, name: "as served", args: flags, rounds: rounds, fresh: flags != nil}
 	b.Note("The data folder, with the house's database and three shards, is served by FUSE and forgets what was not synced; half of the cuts treat names as ext4 does, half more strictly. %d people upload photos, caption them, and put them into albums with a link. "+
 		"All the while shards get other weights, so that people move: the cut comes while they do. After each cut everything that was acknowledged since the last, and at the end everything, is read and compared.", cutters)
 	for i, c := range []*cutting{naive, built} {
