@@ -92,6 +92,11 @@ func (a losing) served(ctx context.Context, b *lab.Bench, row *lab.Design) error
 	}
 	const first, second = "shard-02", "shard-03"
 	row.Set("photos", float64(len(l.kept))).Set("there", float64(board[first].Photos))
+	// Started anew it has nothing in memory: what is read after the loss is not from there.
+	h.Kill9()
+	if err := h.start(ctx, h.data); err != nil {
+		return err
+	}
 	report, _, err := a.beside(ctx, l, "lost", func(ctx context.Context) error { return a.loseBucket(ctx, row, h, l, first) })
 	if err != nil {
 		return err

@@ -70,7 +70,7 @@ func compare(t *testing.T, what string, refuted, hold, fail []string) {
 // A shard is added and drained under load: no call fails and no more moves than may; with
 // something else in the built one's place the claims fail.
 func TestAddShardServed(t *testing.T) {
-	small := adding{from: 2, people: 16, most: 3, typical: 20 << 10, rate: 40, calm: 300 * time.Millisecond, throttle: 300_000}
+	small := adding{from: 2, people: 14, most: 2, typical: 20 << 10, rate: 40, calm: 200 * time.Millisecond, throttle: 400_000}
 	compare(t, "as served", refuted(t, AddShard(), small.run), []string{"letters-stop", "reads", "views", "writes", "ideal", "drained", "kept", "once"}, nil)
 	small.instead = "modulo"
 	compare(t, "hash mod n in its place", refuted(t, AddShard(), small.run), nil, []string{"ideal", "less-moved"})
@@ -78,7 +78,7 @@ func TestAddShardServed(t *testing.T) {
 
 // A lost shard's photos are served from copies, and come back; without copies they do not.
 func TestLostShardServed(t *testing.T) {
-	small := losing{adding: adding{people: 24, most: 2, typical: 10 << 10, rate: 20}}
+	small := losing{adding: adding{people: 20, most: 2, typical: 10 << 10, rate: 20}}
 	compare(t, "as served", refuted(t, LostShard(), small.run), []string{"none", "for-good", "restored-down", "restored-lost", "served", "reads", "kept", "kept-db"}, nil)
 	small.args = []string{"--photos-copies", "1"}
 	compare(t, "without copies", refuted(t, LostShard(), small.run), nil, []string{"served", "kept", "kept-db"})
@@ -86,7 +86,7 @@ func TestLostShardServed(t *testing.T) {
 
 // The board's proposal leaves the celebrity alone; where nobody asks the board it does not.
 func TestHotLinkServed(t *testing.T) {
-	small := famous{people: 48, rate: 0.3, span: time.Second}
+	small := famous{people: 40, rate: 0.3, span: 500 * time.Millisecond}
 	compare(t, "as served", refuted(t, HotLink(), small.run), []string{"alone", "seamless", "limit"}, nil)
 	small.idle = true
 	compare(t, "nobody asks", refuted(t, HotLink(), small.run), nil, []string{"alone"})
