@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,9 +28,12 @@ type cluster struct {
 	key   []byte // the house's
 	one   *child.Server
 	other *child.Server
+	start func(data string) *child.Server // one more, or one again
+	data  [2]string                       // the folders of one and other
 }
 
-func startCluster(t *testing.T, system string) *cluster {
+// startCluster starts it; env are settings of both processes.
+func startCluster(t *testing.T, system string, env ...string) *cluster {
 	t.Helper()
 	// The order matters for PostgreSQL and NATS being started once and early:
 	// a missing one fails before anything else is begun.
@@ -39,18 +43,23 @@ func startCluster(t *testing.T, system string) *cluster {
 	c.key = []byte(ids.Token())[:32]
 	key := filepath.Join(t.TempDir(), "house.key")
 	write(t, key, hex.EncodeToString(c.key))
-	start := func(env ...string) *child.Server {
-		s, err := child.Start(t.Context(), child.Options{Systems: []string{system}, Data: t.TempDir(),
-			Args: []string{"--nats", c.nats.URL(), "--bucket", c.s3, "--key-file", key},
-			Env:  append(append(keep("AWS_", "PLUMB_S3_"), "PLUMB_SQL="+c.sql), env...)})
+	env = append(append(env, keep("AWS_", "PLUMB_S3_")...), "PLUMB_SQL="+c.sql)
+	c.start = func(data string) *child.Server {
+		more := env
+		if c.one != nil { // as everywhere in a cluster
+			more = append(slices.Clone(env), "PLUMB_ADMIN_TOKEN="+c.one.Token)
+		}
+		s, err := child.Start(t.Context(), child.Options{Systems: []string{system}, Data: data,
+			Args: []string{"--nats", c.nats.URL(), "--bucket", c.s3, "--key-file", key}, Env: more})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(s.Kill9)
 		return s
 	}
-	c.one = start()
-	c.other = start("PLUMB_ADMIN_TOKEN=" + c.one.Token) // as everywhere in a cluster
+	c.data = [2]string{t.TempDir(), t.TempDir()}
+	c.one = c.start(c.data[0])
+	c.other = c.start(c.data[1])
 	return c
 }
 
