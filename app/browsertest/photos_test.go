@@ -586,6 +586,12 @@ func photosBrought(t *testing.T, b *browser, s *server) {
 		document.body.append(form);
 		form.submit();
 	})() ?? true`)
+	// Any site's page could have sent it too: nothing is taken before the person says so.
+	p.await("location.pathname === '/photos/' && document.querySelector('.asks')?.textContent.includes('sent über.jpg')")
+	if eval[int](p, "document.querySelectorAll('.transfers li').length") != 0 {
+		t.Error("what another app shares is taken unasked")
+	}
+	eval[bool](p, "document.querySelector('.asks button').click() ?? true")
 	p.await("location.pathname === '/photos/' && document.querySelector('.transfers li.wrong .what')?.textContent === 'sent über.jpg'")
 	p.forgive() // the refusal's status
 }

@@ -267,7 +267,20 @@ async function shared() {
     await store.delete(key);
   }
   history.replaceState(null, "", location.pathname);
-  add(files);
+  if (files.length) ask(files);
+}
+
+// ask lets the person say whether they sent what came: the form that hands it over is one
+// that a page of any other site can send too.
+function ask(files) {
+  const names = files.slice(0, 5).map((f) => f.name).join(", ") + (files.length > 5 ? ", …" : "");
+  const yes = element("button", { type: "button", className: "small", textContent: "Add" }), no = element("button", { type: "button", className: "quiet small", textContent: "Leave out" });
+  const asks = element("section", { className: "transfers-box asks" }, element("header", {}, element("h3", { textContent: `Add ${number.format(files.length)} from another app?` }), yes, no), element("p", { className: "soft", textContent: names }));
+  asks.setAttribute("aria-label", "From another app");
+  yes.addEventListener("click", () => { asks.remove(); add(files); });
+  no.addEventListener("click", () => asks.remove());
+  document.body.append(asks);
+  no.focus();
 }
 
 // uploads makes the form of a page take files by choosing, dropping and pasting. again is
