@@ -29,6 +29,7 @@ const maxHints = 64 << 10
 // hints are where owners are who are not where the map says: pins, and what was found out
 // by following.
 type hints struct {
+	most     int
 	mu       sync.RWMutex
 	at       map[string]int64 // by owner; guarded by mu
 	complete bool             // every pin is among them, so that an owner who is not has none; guarded by mu
@@ -45,7 +46,7 @@ func (h *hints) get(owner string) (no int64, known, complete bool) {
 func (h *hints) put(owner string, no int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, known := h.at[owner]; !known && len(h.at) >= maxHints {
+	if _, known := h.at[owner]; !known && len(h.at) >= h.most {
 		for other := range h.at {
 			delete(h.at, other)
 			h.complete = false
@@ -200,7 +201,7 @@ func (s *Set) readDirectory(ctx context.Context, old *directory) (*directory, er
 		if err := tx.QueryRow(ctx, sqlMapCurrent).Scan(&next.epoch, &snapshot); err != nil {
 			return err
 		}
-		next.where, err = readPins(ctx, tx)
+		next.where, err = readPins(ctx, tx, s.hints)
 		return err
 	})
 	if err != nil || next == old {
@@ -238,9 +239,9 @@ func readRecords(ctx context.Context, tx *sqldb.Tx) (list []record, err error) {
 }
 
 // readPins reads as many pins as are kept.
-func readPins(ctx context.Context, tx *sqldb.Tx) (*hints, error) {
-	h := &hints{at: map[string]int64{}, complete: true}
-	rows, err := tx.Query(ctx, sqlPins, int64(maxHints+1))
+func readPins(ctx context.Context, tx *sqldb.Tx, most int) (*hints, error) {
+	h := &hints{most: most, at: map[string]int64{}, complete: true}
+	rows, err := tx.Query(ctx, sqlPins, int64(most+1))
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +252,7 @@ func readPins(ctx context.Context, tx *sqldb.Tx) (*hints, error) {
 		if err := rows.Scan(&owner, &no); err != nil {
 			return nil, err
 		}
-		if len(h.at) == maxHints {
+		if len(h.at) == most {
 			h.complete = false
 			continue
 		}

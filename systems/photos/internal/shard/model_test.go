@@ -139,6 +139,9 @@ func TestAnyStepMayBeTheLast(t *testing.T) {
 				if kind == sqldbtest.Postgres && (n == 2 || !slices.Contains([]string{"fences", "publish", "leave", "switch", "here"}, step)) && os.Getenv("PLUMB_SOAK") == "" {
 					continue // a database costs a while; the others are SQLite's alike
 				}
+				if n == 2 && slices.Contains([]string{"pending", "first", "again", "publish", "published"}, step) {
+					continue // once in a change
+				}
 				t.Run(fmt.Sprint(step, n), func(t *testing.T) { dieAt(t, kind, step, n) })
 			}
 		}

@@ -44,6 +44,7 @@ type Set struct {
 	opened map[int64]*engines // by number; guarded by mu
 	closed bool               // guarded by mu
 
+	hints int                     // maxHints
 	hold  time.Duration           // leaseTime
 	leave time.Duration           // how long a write waits for a switch before it calls it off
 	hook  func(step string) error // for tests: called before each step of a move and of a change of the map
@@ -91,7 +92,7 @@ func open(ctx context.Context, n Needs, c Config) (*Set, error) {
 	if n.Log == nil {
 		n.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{n: n, c: c, process: ids.New(n.Clock.Now()), opened: map[int64]*engines{}, knock: make(chan struct{}, 1), hold: leaseTime, leave: switchTime + time.Second,
+	s := &Set{n: n, c: c, process: ids.New(n.Clock.Now()), opened: map[int64]*engines{}, knock: make(chan struct{}, 1), hold: leaseTime, leave: switchTime + time.Second, hints: maxHints,
 		rate: newThrottle(n.Clock, c.Throttle), doors: newDoors(), measures: newMeasures()}
 	var err error
 	if s.tables, err = texts(n.Tables); err != nil {
