@@ -108,18 +108,37 @@ func (s *Set) openInto(ctx context.Context, r record, e *engines) (err error) {
 	return err
 }
 
-// claim writes the shard's number into its database, or compares it with what stands there.
+// claim writes the shard's number into its database, or compares it with what stands
+// there. A database that was begun and stands empty is not the shard's: who is there by the
+// map would be somebody new.
 func (s *Set) claim(ctx context.Context, r record, db *sqldb.DB) error {
-	var no int64
+	var no, begun int64
 	var house string
-	err := again(ctx, func() error {
+	err := s.n.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		return tx.QueryRow(ctx, sqlShardBegun, r.No).Scan(&begun)
+	})
+	if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
+		return err
+	}
+	err = again(ctx, func() error {
 		return db.BatchBy(ctx, lane, func(ctx context.Context, tx *sqldb.Tx) error {
-			if _, err := tx.Exec(ctx, sqlClaim, r.No, s.house); err != nil {
-				return err
+			if begun == 0 {
+				if _, err := tx.Exec(ctx, sqlClaim, r.No, s.house); err != nil {
+					return err
+				}
 			}
 			return tx.QueryRow(ctx, sqlClaimed).Scan(&no, &house)
 		})
 	})
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return errs.New(errs.Conflict, "the database of shard %s is empty, and was not: put its database back, or give the shard up, so that its photos are made anew from copies", r.Name)
+	}
+	if err == nil && begun == 0 && no == r.No && house == s.house {
+		return s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := tx.Exec(ctx, sqlShardBegin, r.No)
+			return err
+		})
+	}
 	if err == nil && (no != r.No || house != s.house) {
 		err = errs.New(errs.Conflict, "the database of shard %s holds shard number %d of %s: a shard needs a database, or a schema, of its own",
 			r.Name, no, thisHouse(house == s.house))

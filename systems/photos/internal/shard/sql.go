@@ -108,8 +108,10 @@ const (
 
 // A shard's own rows about itself and its owners.
 const (
-	sqlClaim   = `INSERT INTO photos_shard (id, no, house, epoch) VALUES (1, $1, $2, 0) ON CONFLICT (id) DO NOTHING`
-	sqlClaimed = `SELECT no, house FROM photos_shard WHERE id = 1`
+	sqlShardBegun = `SELECT claimed FROM photos_shards WHERE no = $1`
+	sqlShardBegin = `UPDATE photos_shards SET claimed = 1 WHERE no = $1`
+	sqlClaim      = `INSERT INTO photos_shard (id, no, house, epoch) VALUES (1, $1, $2, 0) ON CONFLICT (id) DO NOTHING`
+	sqlClaimed    = `SELECT no, house FROM photos_shard WHERE id = 1`
 
 	sqlRaise         = `UPDATE photos_shard SET epoch = $1 WHERE id = 1 AND epoch < $1`
 	sqlFence         = `SELECT epoch FROM photos_shard WHERE id = 1`
