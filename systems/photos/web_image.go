@@ -80,7 +80,7 @@ func (s *System) download(w http.ResponseWriter, r *http.Request, list []string)
 
 // zip streams photos, one after another as next names them. Once the first byte is out a
 // fault cuts the connection, so that half a zip does not look whole. A photo that is not
-// there any more is left out.
+// there any more is left out; so is one that cannot be given, which a text in the zip says.
 func (s *System) zip(w http.ResponseWriter, r *http.Request, name string, next func() (string, bool, error), open func(context.Context, string) (*Image, error)) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/zip")
@@ -106,13 +106,21 @@ func (s *System) zip(w http.ResponseWriter, r *http.Request, name string, next f
 }
 
 func (s *System) zipAll(ctx context.Context, z *zip.Writer, used map[string]int, next func() (string, bool, error), open func(context.Context, string) (*Image, error)) error {
+	var left []string
 	for {
 		id, ok, err := next()
-		if err != nil || !ok {
+		if err != nil {
 			return err
+		}
+		if !ok {
+			return zipLeft(z, used, left)
 		}
 		img, err := open(ctx, id)
 		if errs.Is(err, errs.NotFound) {
+			continue
+		}
+		if errs.Is(err, errs.Invalid) {
+			left = append(left, errs.Message(err))
 			continue
 		}
 		if err != nil {
@@ -124,6 +132,18 @@ func (s *System) zipAll(ctx context.Context, z *zip.Writer, used map[string]int,
 			return err
 		}
 	}
+}
+
+// zipLeft says in a file of its own what a zip leaves out.
+func zipLeft(z *zip.Writer, used map[string]int, left []string) error {
+	if len(left) == 0 {
+		return nil
+	}
+	out, err := z.Create(zipName(used, "not in this zip.txt"))
+	if err == nil {
+		_, err = io.WriteString(out, strings.Join(left, "\n")+"\n")
+	}
+	return err
 }
 
 // zipOne writes one photo as it is: images are compressed already.

@@ -256,6 +256,7 @@ func (s *System) sharedZip(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.Header().Set("X-Robots-Tag", "noindex, nofollow")
+	name := "" // of the photo that is next
 	next := func() (string, bool, error) {
 		for len(sh.Photos) == 0 {
 			if sh.Next == "" {
@@ -267,10 +268,14 @@ func (s *System) sharedZip(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		id := sh.Photos[0].ID
-		sh.Photos = sh.Photos[1:]
+		name, sh.Photos = sh.Photos[0].Name, sh.Photos[1:]
 		return id, true, nil
 	}
 	return s.zip(w, r, sh.Title, next, func(ctx context.Context, id string) (*Image, error) {
-		return s.ViewImage(ctx, v, id, Original)
+		img, err := s.ViewImage(ctx, v, id, Original)
+		if errs.Is(err, errs.Invalid) {
+			err = errs.Wrap(errs.Invalid, err, "%s cannot be given without its place: ask whoever made the link", name)
+		}
+		return img, err
 	})
 }
