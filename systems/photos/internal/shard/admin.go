@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"plumb/base/errs"
@@ -46,9 +49,13 @@ func (s *Set) add(ctx context.Context, n New) (*Shard, Migration, error) {
 		return nil, Migration{}, err
 	}
 	// A place that does not fit is found now, and not when the map names it.
-	e, err := s.openEngines(ctx, r)
+	clear, err := s.makeGround(r)
 	if err != nil {
 		return nil, Migration{}, err
+	}
+	e, err := s.openEngines(ctx, r)
+	if err != nil {
+		return nil, Migration{}, errors.Join(err, clear())
 	}
 	s.mu.Lock()
 	if s.closed {
@@ -68,6 +75,24 @@ func (s *Set) add(ctx context.Context, n New) (*Shard, Migration, error) {
 		return "add " + r.Name, err
 	})
 	return s.dir.Load().shards[r.No], m, err
+}
+
+// makeGround makes the folder of a shard that has no place of its own, and returns how to clear
+// it away where nothing comes of the shard: its number is used up, and what was begun in
+// the folder would be refused to the next of that name.
+func (s *Set) makeGround(r record) (clear func() error, err error) {
+	none := func() error { return nil }
+	if s.n.SQL != "" || s.n.Folder == "" {
+		return none, nil
+	}
+	dir := filepath.Join(s.n.Folder, r.Name)
+	switch err := os.Mkdir(dir, 0o700); {
+	case errors.Is(err, fs.ErrExist):
+		return none, nil // it is not ours to clear away
+	case err != nil:
+		return nil, fmt.Errorf("make the folder of shard %s: %w", r.Name, err)
+	}
+	return func() error { return os.RemoveAll(dir) }, nil
 }
 
 func nameFree(ctx context.Context, tx *sqldb.Tx, name string) error {

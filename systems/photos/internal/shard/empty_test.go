@@ -38,3 +38,21 @@ func TestAnEmptyDatabaseIsNotTheShard(t *testing.T) {
 	}
 	whole(t, h.process(), map[string]map[string]string{"ada": {"one": "text"}})
 }
+
+// What was begun of a shard whose place does not fit stands in nobody's way.
+func TestAShardThatCannotBeginLeavesItsName(t *testing.T) {
+	h := newHouse(t, sqldbtest.SQLite)
+	ctx := context.Background()
+	s := h.process()
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, []byte("no folder"), 0o600))
+	if _, _, err := s.Add(ctx, New{Name: "second", Bucket: "dir:" + file}); err == nil {
+		t.Fatal("a file is taken for a bucket")
+	}
+	if _, err := os.Stat(filepath.Join(h.folder, "second")); !os.IsNotExist(err) {
+		t.Errorf("its folder is left: %v", err)
+	}
+	if _, _, err := s.Add(ctx, New{Name: "second"}); err != nil {
+		t.Errorf("the name is taken: %v", err)
+	}
+}
