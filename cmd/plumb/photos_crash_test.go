@@ -42,7 +42,7 @@ func (k *keeper) uploads(ctx context.Context, at *atomic.Value, worker int) {
 		if err != nil {
 			time.Sleep(50 * time.Millisecond)
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond)
 	}
 }
 
