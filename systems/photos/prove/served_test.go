@@ -81,7 +81,7 @@ func TestLostShardServed(t *testing.T) {
 	small := losing{adding: adding{people: 20, most: 2, typical: 10 << 10, rate: 20}}
 	compare(t, "as served", refuted(t, LostShard(), small.run), []string{"none", "for-good", "restored-down", "restored-lost", "served", "reads", "kept", "kept-db"}, nil)
 	small.args = []string{"--photos-copies", "1"}
-	compare(t, "without copies", refuted(t, LostShard(), small.run), nil, []string{"served", "kept", "kept-db"})
+	compare(t, "without copies", refuted(t, LostShard(), small.run), nil, []string{"kept-db"}) // small photos wait in the database until they are packed: a lost bucket alone takes few
 }
 
 // The board's proposal leaves the celebrity alone; where nobody asks the board it does not.
