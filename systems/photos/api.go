@@ -107,9 +107,11 @@ func (s *System) postPhoto(w http.ResponseWriter, r *http.Request) error {
 		return s.postForm(w, r, o)
 	}
 	key := r.Header.Get("Idempotency-Key")
-	p, again, err := s.Upload(Again(r.Context(), key), person(r.Context()), &incoming{w: w, r: r.Body}, o)
+	body := &incoming{w: w, r: r.Body}
+	p, again, err := s.Upload(Again(r.Context(), key), person(r.Context()), body, o)
 	if err != nil {
 		s.measures.refuse(err)
+		drain(w, r, body)
 		return err
 	}
 	status, out := uploaded(p, again)
@@ -118,6 +120,18 @@ func (s *System) postPhoto(w http.ResponseWriter, r *http.Request) error {
 	}
 	web.WriteJSON(w, status, out)
 	return nil
+}
+
+// drain reads what is left of a body that was refused, up to mostDrain: who still sends
+// would see a broken connection and no reason.
+func drain(w http.ResponseWriter, r *http.Request, body io.Reader) {
+	if r.ContentLength > mostDrain {
+		w.Header().Set("Connection", "close")
+		return
+	}
+	if _, err := io.CopyN(io.Discard, body, mostDrain); err != io.EOF {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // uploaded is the answer to an upload.

@@ -127,7 +127,7 @@ type statsOut struct {
 
 func (s *System) getStats(ctx context.Context, _ *struct{}) (*answer[statsOut], error) {
 	t, err := s.Totals(ctx, person(ctx))
-	return answered(statsOut{t.Photos, t.Bytes, t.Limit, t.Binned, t.Albums}, err)
+	return answered(statsOut(t), err)
 }
 
 type idIn struct {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"testing"
 	"time"
@@ -115,6 +116,32 @@ func TestHostileUploadsAreRefusedWithAReason(t *testing.T) {
 		h.sound()
 	}, func(s *setup) { s.config.MaxBytes = 1 << 20 })
 }
+
+// Who sends what is refused hears why, and not a broken connection.
+func TestWhoSendsTooMuchHearsWhy(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		server := httptest.NewServer(h.http)
+		defer server.Close()
+		for _, body := range []io.Reader{bytes.NewReader(make([]byte, 8<<20)), io.LimitReader(zeros{}, 8<<20)} { // of known length or not
+			r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+apiRoot, body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer "+h.tokens["ada"])
+			res, err := server.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Body.Close(); res.StatusCode != http.StatusRequestEntityTooLarge {
+				t.Errorf("it is told %s", res.Status)
+			}
+		}
+	}, func(s *setup) { s.config.MaxBytes = 1 << 20 })
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 func TestOddUploadsAreTaken(t *testing.T) {
 	one(t, func(t *testing.T, h *house) {
