@@ -68,7 +68,7 @@ const fourShards = 4
 
 func (a losing) run(ctx context.Context, b *lab.Bench) error {
 	b.Note("%d people on %d shards, %.0f calls a second. The files of one shard vanish while people read; the built one gets an empty disk a second after somebody looked at every photo, and is told to heal it, the backup is copied back by a person who is there at once (what it takes to notice is not counted for either). "+
-		"The second loss is that of a whole shard, database and files, under a killed server, which is started again and told to give the shard up. Photos come back from copies, which carry their rows; captions, albums and links from manifests, which are written within a minute of a person's first change and then five minutes after the one before: what is younger is lost with the database (on PostgreSQL its standby is for that).", a.people, fourShards, a.rate)
+		"The second loss is that of a whole shard, database and files, and the server is told to give it up. Photos come back from copies, which carry their rows; captions, albums and links from manifests, which are written within a minute of a person's first change and then five minutes after the one before: what is younger is lost with the database (on PostgreSQL its standby is for that).", a.people, fourShards, a.rate)
 	people, err := called(b.Seed, a.people)
 	if err != nil {
 		return err
