@@ -3,9 +3,11 @@ package shard
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,6 +40,23 @@ func TestAShardIsGivenUp(t *testing.T) {
 		for i := range 18 {
 			must(t, put(ctx, s, name(i), "p-"+name(i), "text of "+name(i)))
 			want[name(i)] = map[string]string{"p-" + name(i): "text of " + name(i)}
+		}
+		// Two are there because they were sent: what one of them left behind is still there.
+		sent := []string{}
+		for i := 100; len(sent) < 2; i++ {
+			if s.dir.Load().mapped(name(i)) == 1 {
+				sent = append(sent, name(i))
+				must(t, put(ctx, s, name(i), "p-"+name(i), "text of "+name(i)))
+			}
+		}
+		for i, owner := range sent {
+			_, err := s.Pin(ctx, owner, "second")
+			must(t, err)
+			settled(t, s)
+			if i == 0 {
+				_, err = s.Tidy(ctx)
+				must(t, err)
+			}
 		}
 		at := homes(t, s)
 		// Some are on the way there, as far as may be.
@@ -74,8 +93,10 @@ func TestAShardIsGivenUp(t *testing.T) {
 		for range 20 {
 			settled(t, s)
 		}
-		for i := range 18 {
-			if owner := name(i); at[owner] == "second" {
+		reads(t, s, sent[1], map[string]string{"p-" + sent[1]: "text of " + sent[1]})
+		reads(t, other, sent[1], map[string]string{"p-" + sent[1]: "text of " + sent[1]})
+		for _, owner := range append([]string{sent[0]}, slices.Sorted(maps.Keys(want))...) {
+			if at[owner] == "second" {
 				delete(want, owner)
 				list, _, err := photosOf(ctx, other, owner)
 				if err != nil || len(list) != 0 {
