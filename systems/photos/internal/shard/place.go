@@ -131,7 +131,8 @@ func (s *Set) claim(ctx context.Context, r record, db *sqldb.DB) error {
 		})
 	})
 	if errors.Is(err, sqldb.ErrNoRows) {
-		return errs.New(errs.Conflict, "the database of shard %s is empty, and was not: put its database back, or give the shard up, so that its photos are made anew from copies", r.Name)
+		// Busy: the house starts without it, so that it can be given up.
+		return errs.TryAfter(tryAgain, "the database of shard %s is empty, and was not: put its database back, or give the shard up, so that its photos are made anew from copies", r.Name)
 	}
 	if err == nil && begun == 0 && no == r.No && house == s.house {
 		return s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
