@@ -151,8 +151,10 @@ func (s *Set) moveOne(ctx context.Context, p pin) error {
 	case errors.Is(err, errDropped):
 		return err
 	}
-	s.measures.failed.Inc()
-	s.n.Log.Warn("an owner was not moved; it is tried again", "owner", p.owner, "try", p.tries+1, "err", err)
+	if !errors.Is(err, errStepped) && ctx.Err() == nil {
+		s.measures.failed.Inc()
+		s.n.Log.Warn("an owner was not moved; it is tried again", "owner", p.owner, "try", p.tries+1, "err", err)
+	}
 	written, cancel := context.WithTimeout(context.WithoutCancel(ctx), switchTime)
 	defer cancel()
 	if failed := s.failed(written, m, err, ctx.Err() != nil); failed != nil {
@@ -169,13 +171,18 @@ func (s *Set) failed(ctx context.Context, m *move, why error, stopped bool) erro
 		count, wait = 0, time.Second
 	}
 	text := errs.Message(why)
-	if text == "" {
+	if count == 0 {
+		text = "" // nothing is wrong
+	} else if text == "" {
 		text = "something went wrong inside: see the log"
 	}
 	after := s.n.Clock.Now().Add(wait).UnixMicro()
 	return s.houseWrite(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, sqlPinFailed, m.pin.owner, m.moved.Load(), count, after, text); err != nil {
 			return err
+		}
+		if count == 0 {
+			return nil
 		}
 		_, err := tx.Exec(ctx, sqlMigrationFailed, m.pin.migration, count, text)
 		return err
