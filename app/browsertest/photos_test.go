@@ -1,25 +1,20 @@
 package browsertest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	probe "plumb/engines/picture"
 	"plumb/engines/picture/exif"
 	"plumb/engines/picture/picturetest"
 )
@@ -243,17 +238,6 @@ func photosPages(t *testing.T, b *browser, s *server, album, id string) {
 	})
 }
 
-// shifts says what moved by itself on the page since it was opened, and by how much.
-func (p *tab) shifts() string {
-	p.Helper()
-	return eval2[string](p, `new Promise(done => {
-		const said = [], name = n => n?.outerHTML?.slice(0, 60) ?? n?.textContent?.slice(0, 60);
-		const eye = new PerformanceObserver(list => { for (const e of list.getEntries()) if (!e.hadRecentInput) said.push(e.value.toFixed(4) + " " + e.sources.map(s => name(s.node) + " " + s.previousRect.y + ">" + s.currentRect.y + " " + s.previousRect.width + ">" + s.currentRect.width).join("; ")); });
-		eye.observe({type: "layout-shift", buffered: true});
-		requestAnimationFrame(() => setTimeout(() => { eye.disconnect(); done(said.join(" | ")); }, 100));
-	})`)
-}
-
 // photosWithoutScripts uploads by a plain form, chooses, deletes and undoes, and turns
 // the pages of an album.
 func photosWithoutScripts(t *testing.T, b *browser, s *server, album string) {
@@ -291,17 +275,6 @@ func photosWithoutScripts(t *testing.T, b *browser, s *server, album string) {
 	v.await("!!document.querySelector('main.one img')")
 	v.hit("a[rel=next]")
 	v.await("!!document.querySelector('a[rel=prev]')")
-}
-
-// link1 makes a link to an album and returns its address without the house.
-func (s *server) link1(t *testing.T, album, body string) string {
-	t.Helper()
-	made := ask[named](t, s, "POST", "/api/v1/photos/albums/"+album+"/links", body, 201)
-	u, err := url.Parse(made.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u.Path
 }
 
 // photosChosen chooses by keys and by a range, opens one by keys, and scrolls an album to
@@ -391,322 +364,6 @@ func photosOrdered(t *testing.T, b *browser, s *server) {
 	if got, want := order(q), strings.Join([]string{list[1], list[2], list[0]}, ","); got != want {
 		t.Errorf("without scripts %s, want %s", got, want)
 	}
-}
-
-// photosShared looks through a link on a phone: one page and its images, nothing that
-// moves, a row of photos by finger and by keys, and no place in any of them.
-func photosShared(t *testing.T, b *browser, s *server, album string) {
-	link := s.link1(t, album, `{"downloads": true}`)
-	v := b.open(t, s, look{width: 390, height: 844, phone: true})
-	v.goTo(link)
-	v.await("document.querySelector('.wall img')?.naturalWidth > 0")
-	v.await("[...document.querySelectorAll('.wall img')].filter(i => i.getBoundingClientRect().top < innerHeight).every(i => i.complete && i.naturalWidth > 0)")
-	type load struct {
-		Requests, Bytes, Page int
-		Kinds                 []string
-	}
-	got := eval[load](v, `(() => { const all = performance.getEntriesByType("resource").filter(e => !e.name.endsWith("/icon.svg")), page = performance.getEntriesByType("navigation")[0];
-		return {Requests: all.length + 1, Bytes: all.reduce((n, e) => n + e.transferSize, page.transferSize), Page: page.transferSize, Kinds: [...new Set(all.map(e => e.initiatorType))]}; })()`)
-	t.Logf("first screen: %d requests, %d bytes, of which the page %d", got.Requests, got.Bytes, got.Page)
-	if len(got.Kinds) != 1 || got.Kinds[0] != "img" {
-		t.Errorf("the page asks for more than images: %q", got.Kinds)
-	}
-	v.narrow("what a link shows")
-	for range 20 { // to the end and further: the next page comes by itself
-		eval[bool](v, "(scrollBy(0, 2000), true)")
-		time.Sleep(50 * time.Millisecond)
-	}
-	v.await("document.querySelectorAll('.wall > li').length === 130 && !document.querySelector('.more a')")
-	if shift := v.shifts(); shift != "" {
-		t.Errorf("the layout shifts: %s", shift)
-	}
-	if eval[int](v, "new Set([...document.querySelectorAll('.wall a')].map(a => a.pathname)).size") != 130 {
-		t.Error("a photo is shown twice")
-	}
-	wantNoPlaces(t, s, link, eval[[]string](v, "[...document.querySelectorAll('.wall a')].slice(0, 5).map(a => a.pathname)"))
-
-	eval[bool](v, "(scrollTo(0, 0), document.querySelectorAll('.wall a')[1].click(), true)")
-	v.await("document.querySelector('dialog[open] .count')?.textContent === '2 of 130' && document.querySelector('.track figure:nth-child(2) img')?.naturalWidth > 0")
-	v.narrow("a photo through a link")
-	if at := eval[string](v, "location.pathname"); path.Dir(at) != link {
-		t.Errorf("an open photo is at %s", at)
-	}
-	v.swipeUntil(-300, "document.querySelector('.count').textContent === '3 of 130'")
-	v.swipeUntil(300, "document.querySelector('.count').textContent === '2 of 130'")
-	v.press(kb.ArrowRight)
-	v.await("document.querySelector('.count').textContent === '3 of 130'")
-	v.press(kb.End)
-	v.await("document.querySelector('.count').textContent === '130 of 130' && document.querySelector('.track figure:last-child img')?.naturalWidth > 0")
-	if n := eval[int](v, "document.querySelectorAll('.track img').length"); n > 12 {
-		t.Errorf("%d photos are kept at hand", n)
-	}
-	v.press(kb.Home)
-	v.await("document.querySelector('.count').textContent === '1 of 130'")
-	v.press(kb.Escape)
-	v.await("!document.querySelector('dialog[open]') && location.pathname === '" + link + "'")
-	// The address of one photo opens it, for whom it was sent to.
-	v.goTo(eval[string](v, "document.querySelectorAll('.wall a')[4].pathname"))
-	v.await("document.querySelector('main.one img')?.naturalWidth > 0")
-	v.narrow("the page of one photo")
-}
-
-// swipe draws a finger over the middle of the page, so far to the right.
-func (p *tab) swipe(by float64) {
-	p.Helper()
-	touch := func(kind input.DispatchTouchEventType, points ...*input.TouchPoint) {
-		call(p, input.DispatchTouchEvent, input.DispatchTouchEventParams{Type: kind, TouchPoints: append([]*input.TouchPoint{}, points...)})
-	}
-	from := 195 - by/2
-	touch("touchStart", &input.TouchPoint{X: from, Y: 420})
-	for i := range 15 {
-		touch("touchMove", &input.TouchPoint{X: from + by*float64(i+1)/15, Y: 420})
-		time.Sleep(16 * time.Millisecond) // a frame: a finger takes its time
-	}
-	touch("touchEnd")
-}
-
-// swipeUntil swipes until an expression is true: a page that was not drawn yet, on a busy
-// machine, feels no finger.
-func (p *tab) swipeUntil(by float64, expression string) {
-	p.Helper()
-	for range 5 {
-		p.swipe(by)
-		for range 60 {
-			if eval[bool](p, "Boolean("+expression+")") {
-				return
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-	}
-	p.Fatalf("no swipe leads to %s, at %s", expression, eval[string](p, "location.href"))
-}
-
-// wantNoPlaces fetches photos through a link, in each size, and reads what they say.
-func wantNoPlaces(t *testing.T, s *server, link string, photos []string) {
-	t.Helper()
-	if len(photos) == 0 {
-		t.Fatal("no photos to look into")
-	}
-	for _, photo := range photos {
-		for _, size := range []string{"small", "medium", "large", "original"} {
-			res, err := http.Get(s.url + photo + "/" + size)
-			if err != nil {
-				t.Fatal(err)
-			}
-			file, err := io.ReadAll(res.Body)
-			_ = res.Body.Close()
-			if err != nil || res.StatusCode != 200 {
-				t.Fatalf("%s %s: %d %v", photo, size, res.StatusCode, err)
-			}
-			if res.Header.Get("ETag") == "" || !strings.Contains(res.Header.Get("Cache-Control"), "private") {
-				t.Errorf("%s: %v", size, res.Header)
-			}
-			info, err := probe.Probe(bytes.NewReader(file), int64(len(file)))
-			if err != nil || info.HasGPS || bytes.Contains(file, []byte("GPS")) {
-				t.Errorf("%s tells where it was taken: %+v %v", size, info, err)
-			}
-		}
-	}
-	res, err := http.Get(s.url + link)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(res.Body)
-	_ = res.Body.Close()
-	if err != nil || bytes.Contains(text, []byte("Lisbon")) || bytes.Contains(text, []byte("38.72")) {
-		t.Errorf("the page tells the place %v", err)
-	}
-	for header, want := range map[string]string{"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex", "Content-Security-Policy": "default-src 'none'", "Cache-Control": "private"} {
-		if !strings.Contains(res.Header.Get(header), want) {
-			t.Errorf("%s is %q", header, res.Header.Get(header))
-		}
-	}
-	req, err := http.NewRequest("GET", s.url+link, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("If-None-Match", res.Header.Get("ETag"))
-	if res, err = http.DefaultClient.Do(req); err != nil || res.StatusCode != 304 {
-		t.Errorf("the same page again: %v %v", res, err)
-	}
-}
-
-// photosAsked opens a link with a password.
-func photosAsked(t *testing.T, b *browser, s *server, album string) {
-	link := s.link1(t, album, `{"password": "open sesame"}`)
-	v := b.open(t, s, look{width: 390, height: 844, phone: true, dark: true})
-	v.goTo(link)
-	v.narrow("a link that asks")
-	if text := eval[string](v, "document.documentElement.outerHTML"); strings.Contains(text, "A wall of") {
-		t.Error("the title is told before the password")
-	}
-	v.do(chromedp.SendKeys(chromedp.CSS("#password"), "wrong"+kb.Enter))
-	v.await("!!document.querySelector('[role=alert]')")
-	v.narrow("a wrong password")
-	v.forgive() // its status
-	v.do(chromedp.SendKeys(chromedp.CSS("#password"), "open sesame"+kb.Enter))
-	v.await("document.querySelector('.wall img')?.naturalWidth > 0")
-	v.goTo(eval[string](v, "document.querySelector('.wall a').pathname"))
-	v.await("document.querySelector('main.one img')?.naturalWidth > 0")
-	if eval[int](v, "document.querySelectorAll('a[href$=\"/original\"]').length") != 0 {
-		t.Error("originals are offered where they are not given")
-	}
-}
-
-// photosBrought drops a photo, pastes one, and lets another app share one.
-func photosBrought(t *testing.T, b *browser, s *server) {
-	p := b.open(t, s, desk)
-	p.goTo("/photos/")
-	p.ready()
-	bring := func(seed int, event string) {
-		name := fmt.Sprintf("%s.jpg", strings.ToLower(event))
-		file, err := json.Marshal(shot(seed, 200, 150))
-		if err != nil {
-			t.Fatal(err)
-		}
-		eval[bool](p, fmt.Sprintf(`(() => {
-			const what = new DataTransfer();
-			what.items.add(new File([Uint8Array.from(atob(%s), c => c.charCodeAt(0))], %q, {type: "image/jpeg"}));
-			if (%q === "Paste") return document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: what, bubbles: true, cancelable: true}));
-			document.body.dispatchEvent(new DragEvent("dragover", {dataTransfer: what, bubbles: true, cancelable: true}));
-			if (!document.body.classList.contains("dropping")) throw new Error("the page does not show that it takes what is dropped");
-			document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: what, bubbles: true, cancelable: true}));
-		})() ?? true`, file, name, event))
-		p.await(fmt.Sprintf("[...document.querySelectorAll('.transfers li.over')].some(li => li.textContent.startsWith(%q)) && %s", name, tileOf(name)))
-	}
-	bring(40, "Drop")
-	bring(41, "Paste")
-
-	// What the phone's system does when another app shares to the room: a form that no
-	// page of ours sent.
-	p.await("navigator.serviceWorker.controller")
-	if m := eval2[string](p, "fetch(document.querySelector('link[rel=manifest]').href).then(r => r.json()).then(m => m.share_target.action)"); m != "/photos/share" {
-		t.Errorf("the manifest leads to %q", m)
-	}
-	eval[bool](p, `(() => {
-		const form = document.createElement("form"), input = document.createElement("input"), what = new DataTransfer();
-		Object.assign(form, {method: "post", action: "/photos/share", enctype: "multipart/form-data"});
-		Object.assign(input, {type: "file", name: "photos", multiple: true});
-		what.items.add(new File(["no photo"], "sent über.jpg", {type: "image/jpeg"}));
-		input.files = what.files;
-		form.append(input);
-		document.body.append(form);
-		form.submit();
-	})() ?? true`)
-	// Any site's page could have sent it too: nothing is taken before the person says so.
-	p.await("location.pathname === '/photos/' && document.querySelector('.asks')?.textContent.includes('sent über.jpg')")
-	if eval[int](p, "document.querySelectorAll('.transfers li').length") != 0 {
-		t.Error("what another app shares is taken unasked")
-	}
-	eval[bool](p, "document.querySelector('.asks button').click() ?? true")
-	p.await("location.pathname === '/photos/' && document.querySelector('.transfers li.wrong .what')?.textContent === 'sent über.jpg'")
-	p.forgive() // the refusal's status
-}
-
-// photosCut cuts the line in the middle of an upload, and mends it: the browser reaches
-// the server through a cable of the test's own.
-func photosCut(t *testing.T, b *browser, s *server) {
-	line := lay(t, strings.TrimPrefix(s.url, "http://"))
-	p := b.open(t, &server{url: "http://" + line.addr}, phone)
-	p.goTo("/photos/")
-	p.ready()
-	file := disk(t, "cut.png", picturetest.PNG(picturetest.Scene(1500, 1200, 7))) // some MiB of noise
-	p.slow(1 << 20)
-	p.do(chromedp.SetUploadFiles(chromedp.CSS("form.adder input[type=file]"), []string{file}))
-	p.await("document.querySelector('.transfers progress')?.value > 0.2")
-	line.cut()
-	p.await("document.querySelector('.transfers .figure').textContent === 'the line is cut; it is tried again'")
-	p.narrow("an upload whose line is cut")
-	p.slow(-1)
-	line.mend()
-	p.await("document.querySelector('.transfers li.over') && " + tileOf("cut.png"))
-	p.forgive() // the browser reports what it could not send
-}
-
-// cable carries connections to an address, until it is cut.
-type cable struct {
-	addr string
-	mu   sync.Mutex
-	down bool
-	open map[net.Conn]bool
-}
-
-// lay lays a cable; it ends with the test.
-func lay(t *testing.T, to string) *cable {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cable{addr: ln.Addr().String(), open: map[net.Conn]bool{}}
-	t.Cleanup(func() { ln.Close(); c.cut() })
-	go func() {
-		for {
-			near, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", to)
-			if err != nil || !c.join(near, far) {
-				near.Close()
-				continue
-			}
-			for _, ends := range [][2]net.Conn{{near, far}, {far, near}} {
-				go func() {
-					_, _ = io.Copy(ends[0], ends[1]) // it ends when either is closed
-					ends[0].Close()
-				}()
-			}
-		}
-	}()
-	return c
-}
-
-// join keeps two ends, to cut them; not while the cable is down.
-func (c *cable) join(ends ...net.Conn) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, end := range ends {
-		if c.down {
-			end.Close()
-			continue
-		}
-		c.open[end] = true
-	}
-	return !c.down
-}
-
-func (c *cable) cut() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.down = true
-	for end := range c.open {
-		end.Close()
-	}
-	clear(c.open)
-}
-
-func (c *cable) mend() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.down = false
-}
-
-// photosKilled kills the server in the middle of an upload, starts it again on the same
-// data and port, and sees the browser finish by itself.
-func photosKilled(t *testing.T, b *browser, s *server) {
-	p := b.open(t, s, desk)
-	p.goTo("/photos/")
-	p.ready()
-	p.slow(2 << 20)
-	p.do(chromedp.SetUploadFiles(chromedp.CSS("form.adder input[type=file]"), []string{disk(t, "killed.png", picturetest.PNG(picturetest.Scene(1500, 1200, 8)))}))
-	p.await("document.querySelector('.transfers progress')?.value > 0.2")
-	restart(t, s, func() {
-		p.await("document.querySelector('.transfers .figure').textContent.endsWith('it is tried again')")
-	})
-	p.slow(-1)
-	p.await("document.querySelector('.transfers li.over') && " + tileOf("killed.png"))
-	p.forgive()
 }
 
 // photosShards adds a shard on the board while photos are read, and sees it fill.
