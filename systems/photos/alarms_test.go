@@ -13,7 +13,6 @@ import (
 )
 
 func TestAlarmsAreToldOnceAndWhenTheyEnd(t *testing.T) {
-	var told *hooks.Hooks
 	each(t, func(t *testing.T, h *house) {
 		ctx := context.Background()
 		board := func(free int64, p99 time.Duration, second int64) []Load {
@@ -74,8 +73,7 @@ func TestAlarmsAreToldOnceAndWhenTheyEnd(t *testing.T) {
 			t.Error("alarms are for operators")
 		}
 	}, func(s *setup) {
-		var err error
-		told, err = hooks.Open(context.Background(), hooks.Needs{DB: s.needs.DB, Jobs: s.needs.Jobs, Clock: s.needs.Clock, Log: s.needs.Log})
+		told, err := hooks.Open(context.Background(), hooks.Needs{DB: s.needs.DB, Jobs: s.needs.Jobs, Clock: s.needs.Clock, Log: s.needs.Log})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ import (
 func TestTheSamePhotoAtOnceIsOne(t *testing.T) {
 	for _, dbKind := range sqldbtest.Kinds() {
 		t.Run(dbKind, func(t *testing.T) {
+			t.Parallel()
 			h := open(t, dbKind, func(s *setup) { s.needs.Options.RunTwice = false })
 			body := photograph(1)
 			ids := make([]string, 100)

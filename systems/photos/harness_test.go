@@ -176,10 +176,14 @@ func (w testWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// each runs fn on a fresh room on each database.
+// each runs fn on a fresh room on each database, beside each other: what fn and change
+// share they must share well.
 func each(t *testing.T, fn func(t *testing.T, h *house), change ...func(*setup)) {
 	for _, kind := range sqldbtest.Kinds() {
-		t.Run(kind, func(t *testing.T) { fn(t, open(t, kind, change...)) })
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			fn(t, open(t, kind, change...))
+		})
 	}
 }
 

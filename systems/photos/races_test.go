@@ -21,6 +21,7 @@ import (
 func TestPeopleNoticeNoMove(t *testing.T) {
 	for _, dbKind := range sqldbtest.Kinds() {
 		t.Run(dbKind, func(t *testing.T) {
+			t.Parallel()
 			h := open(t, dbKind, func(s *setup) { s.needs.Options.RunTwice, s.config.Grace = false, 0 })
 			ctx, stop := context.WithCancel(context.Background())
 			var all sync.WaitGroup
