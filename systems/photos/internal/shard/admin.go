@@ -72,6 +72,9 @@ func (s *Set) add(ctx context.Context, n New) (*Shard, Migration, error) {
 			return "", err
 		}
 		_, err := tx.Exec(ctx, sqlShardMake, r.No, r.Name, r.Weight, r.Domain, string(Active), r.SQL, r.Bucket, s.n.Clock.Now().UnixMicro())
+		if err == nil {
+			_, err = tx.Exec(ctx, sqlShardBegin, r.No) // claimed above
+		}
 		return "add " + r.Name, err
 	})
 	return s.dir.Load().shards[r.No], m, err

@@ -40,10 +40,11 @@
 //
 // Read and Write cost one look-up by owner more than the room's own statements. Memory:
 // 2 bytes a slot of the placement (128 KiB and more), up to 65,536 pins and forwards
-// (some 100 bytes each; more are looked up in the house when they are wanted), and while
-// owners move 16 MiB and a Put (3 MiB) for each of Config.Movers. Adding a shard reads
-// every owner's row twice, in batches of 1,000, and writes one pin for each owner who is
-// to move. A move costs its bytes once to read, once to write, and once to read back.
+// (some 100 bytes each; more are looked up in the house when they are wanted), and what a
+// Put takes (3 MiB) for each of Config.Movers while owners move. A change of the map reads
+// every owner's row twice, in batches of 500, and writes one pin for each owner who is to
+// move. A move costs the owner's contents once to read, once to write, and once to read
+// back; their writes wait for the last changes and a few statements, whatever they have.
 package shard
 
 import (
