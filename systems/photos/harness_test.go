@@ -327,7 +327,7 @@ func (h *house) add(name string) {
 // settle does the set's work until nobody moves.
 func (h *house) settle() {
 	h.t.Helper()
-	for range 200 {
+	for until := time.Now().Add(3 * time.Minute); time.Now().Before(until); {
 		for _, w := range h.set.Work() {
 			if err := w.Run(context.Background(), []byte("{}")); err != nil {
 				h.t.Log(w.Kind, err)

@@ -25,6 +25,8 @@ func TestPeopleNoticeNoMove(t *testing.T) {
 			h := open(t, dbKind, func(s *setup) { s.needs.Options.RunTwice, s.config.Grace = false, 0 })
 			ctx, stop := context.WithCancel(context.Background())
 			var all sync.WaitGroup
+			defer all.Wait()
+			defer stop()
 			var uploads, looks atomic.Int64
 			people := make([][]Photo, 8)
 			for i := range people {
