@@ -242,9 +242,11 @@ func (s *Set) follow(ctx context.Context, owner string, stood *int64, try func(c
 }
 
 // leftBehind says whether a shard does not answer because it is none any more, which this
-// process has just learnt.
+// process has just learnt. A database that was closed beneath a transaction has many words
+// for it.
 func (s *Set) leftBehind(ctx context.Context, err error, d *directory) bool {
-	if !errors.Is(err, sqldb.ErrClosed) && (!sqldb.IsAway(err) || errors.Is(err, sqldb.ErrUncertain)) {
+	strange := errs.KindOf(err) == errs.Internal || sqldb.IsAway(err)
+	if err == nil || !strange || ctx.Err() != nil || errors.Is(err, sqldb.ErrUncertain) {
 		return false
 	}
 	return s.reload(ctx) == nil && s.dir.Load().version != d.version
