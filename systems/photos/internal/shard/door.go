@@ -182,6 +182,9 @@ func (s *Set) follow(ctx context.Context, owner string, stood *int64, try func(c
 		no, sure := d.home(owner)
 		at, err := d.shard(no)
 		if err != nil {
+			if s.reload(ctx) == nil && s.dir.Load().version != d.version && time.Now().Before(end) {
+				continue
+			}
 			return err
 		}
 		_, hinted, _ := d.where.get(owner)
