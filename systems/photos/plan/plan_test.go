@@ -234,7 +234,7 @@ var concerns = map[string][]string{
 	"14.backup": {"backup"}, "14.disaster": {"second_site"}, "14.disk-mix": {"hot", "ssd_bytes"}, "14.caching": {"hit_rate", "cache_bytes"}, "14.regions": {"regions"},
 	"14.hardware": {"hdd_price", "hdd_server_price", "network_price"}, "14.space": {"rack_space", "racks"}, "14.power": {"power_price", "pue", "energy"},
 	"14.connectivity": {"line_price", "peak_out"}, "14.replacement": {"disk_life", "server_life"}, "14.staff": {"staff_servers", "salary"}, "14.buffer": {"buffer"},
-	"14.formula": {"copied_bytes", "stored_bytes"}, "14.cost-formula": {"cost", "cash"}, "14.watch": {"hdd_to_buy", "hdd_fill", "lead"},
+	"14.formula": {"copied_bytes", "stored_bytes"}, "14.cost-formula": {"cost", "cash"}, "14.band": {"cost", "stored_bytes"}, "14.own-photos": {"size_jpeg", "duplicates", "thumbnail_bytes"}, "14.watch": {"hdd_to_buy", "hdd_fill", "lead"}, "14.cash-and-cost": {"cash", "cost"}, "14.late-orders": {"lead", "short_bytes"},
 }
 
 func TestMeasurementsReplaceAssumptionsAndAreMarked(t *testing.T) {
