@@ -33,7 +33,8 @@ type Load struct {
 // cost little.
 type boards struct {
 	mu   sync.Mutex
-	list []Load // guarded by mu
+	list []Load     // guarded by mu
+	of   *directory // by which it was made: a shard that was added shows at once
 	till time.Time
 }
 
@@ -43,8 +44,8 @@ func (s *Set) Board(ctx context.Context) ([]Load, error) {
 	b := &s.boards
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	began := time.Now()
-	if began.Before(b.till) {
+	began, of := time.Now(), s.dir.Load()
+	if of == b.of && began.Before(b.till) {
 		return append([]Load(nil), b.list...), nil
 	}
 	list, err := s.board(ctx)
@@ -52,7 +53,7 @@ func (s *Set) Board(ctx context.Context) ([]Load, error) {
 		return nil, fmt.Errorf("look at the load of the shards: %w", err)
 	}
 	now := time.Now()
-	b.list, b.till = list, now.Add(10*now.Sub(began))
+	b.list, b.of, b.till = list, of, now.Add(10*now.Sub(began))
 	return append([]Load(nil), list...), nil
 }
 
