@@ -345,6 +345,7 @@ func (h *house) settle() {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
+		h.clock.Advance(time.Second) // a try that failed is made again after a pause
 	}
 	h.t.Fatal("the moves do not end")
 }
