@@ -461,6 +461,11 @@ func TestALostShardTakesNothingFromWhoMovedThere(t *testing.T) {
 			}
 			h.clock.Advance(time.Second)
 			for range 2 {
+				h.clock.Advance(10 * time.Minute) // manifests are due again: the last loss took some
+				if err := h.writeManifests(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				h.clock.Advance(time.Second)
 				at := h.home("ada")
 				if at.No == 1 {
 					at = h.home("bob")
