@@ -65,6 +65,9 @@ func (s *System) healing(ctx context.Context, r *Repair) error {
 	if err != nil {
 		return err
 	}
+	if err := s.manifestsFirst(ctx, r); err != nil {
+		return err
+	}
 	if r.reach.Phase == ownPhotos {
 		if err := s.walk(ctx, r, at, 0, func(ctx context.Context, p Photo) error { return s.healPhoto(ctx, r, at, p) }); err != nil {
 			return err
@@ -82,7 +85,19 @@ func (s *System) healing(ctx context.Context, r *Repair) error {
 
 // leaving makes the copies that a shard holds elsewhere.
 func (s *System) leaving(ctx context.Context, r *Repair) error {
+	if err := s.manifestsFirst(ctx, r); err != nil {
+		return err
+	}
 	return s.holdings(ctx, r, func(ctx context.Context, p Photo) error { return s.recopy(ctx, r, p, r.no) })
+}
+
+// manifestsFirst has manifests renewed when a repair begins: they are small, and a second
+// loss before would find some in one bucket only.
+func (s *System) manifestsFirst(ctx context.Context, r *Repair) error {
+	if r.reach != (reach{}) {
+		return nil
+	}
+	return s.renewManifests(ctx)
 }
 
 // holds says whether any row names a shard among its copies.

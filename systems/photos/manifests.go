@@ -73,6 +73,26 @@ func (s *System) writeManifests(ctx context.Context) error {
 	return nil
 }
 
+const forgetManifestsSQL = `DELETE FROM photos_manifests WHERE owner IN (SELECT owner FROM photos_manifests ORDER BY owner LIMIT $1)`
+
+// renewManifests has everybody's manifest written again, at once: a bucket in which some
+// lay is lost, or leaves, and nobody notes which.
+func (s *System) renewManifests(ctx context.Context) error {
+	const batch = 500
+	for _, at := range s.set.Shards() {
+		for n := int64(batch); n == batch; {
+			err := at.DB.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+				n, err = tx.Exec(ctx, forgetManifestsSQL, int64(batch))
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("forget the manifests of shard %s: %w", at.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
 func (s *System) dueManifests(ctx context.Context, at *shard.Shard, after string) (due []string, err error) {
 	now := s.now()
 	err = at.DB.Read(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
