@@ -146,6 +146,9 @@ func TestALostBucketIsServedFromOthersAndHealed(t *testing.T) {
 		h.add("third")
 		l := h.library(5)
 		at := h.home("ada")
+		if err := h.writeManifests(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		empty(t, at.Bucket)
 		h.whole(l) // from copies
 
@@ -180,6 +183,20 @@ func TestALostBucketIsServedFromOthersAndHealed(t *testing.T) {
 					t.Errorf("photo %s has no %s size", id, size.Name)
 				}
 			}
+		}
+		if err := h.writeManifests(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		there := 0 // buckets with ada's manifest
+		for _, b := range h.set.Shards() {
+			list, err := b.Bucket.List(t.Context(), "manifests/"+h.who["ada"].ID+"/", "", 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			there += len(list)
+		}
+		if there != h.c.Copies { // the same as before: a newer one lies where the older lay
+			t.Errorf("ada's manifest lies in %d buckets", there)
 		}
 		h.whole(l)
 		if err := h.collect(t.Context()); err != nil { // of what was lost nothing is left

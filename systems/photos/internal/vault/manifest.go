@@ -50,7 +50,7 @@ func (v *Vault) PutManifest(ctx context.Context, m Manifest, home int64, copies 
 		}
 	}
 	for _, but := range [][]int64{others, {home}} {
-		got, err := v.spread(ctx, key, nil, bytes.NewReader(small), int64(len(small)), copies-len(holders), but)
+		got, err := v.spread(ctx, prefix, key, nil, bytes.NewReader(small), int64(len(small)), copies-len(holders), but)
 		if holders = append(holders, got...); err != nil {
 			return holders, err
 		}

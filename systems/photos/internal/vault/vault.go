@@ -103,13 +103,14 @@ func (v *Vault) Put(ctx context.Context, c Copy, r io.ReaderAt, size int64, copi
 	if len(c.Note) > MaxNote {
 		return nil, errs.New(errs.TooLarge, "a copy's note has %d bytes; at most %d", len(c.Note), MaxNote)
 	}
-	return v.spread(ctx, key, c.Note, r, size, copies, append([]int64{c.Home}, c.Has...))
+	return v.spread(ctx, key, key, c.Note, r, size, copies, append([]int64{c.Home}, c.Has...))
 }
 
-// spread writes an object into so many of the places that are not in but.
-func (v *Vault) spread(ctx context.Context, key string, note []byte, r io.ReaderAt, size int64, copies int, but []int64) ([]int64, error) {
+// spread writes an object into so many of the places that are not in but, in the order of
+// by.
+func (v *Vault) spread(ctx context.Context, by, key string, note []byte, r io.ReaderAt, size int64, copies int, but []int64) ([]int64, error) {
 	var holders []int64
-	for _, p := range v.ranked(key, but) {
+	for _, p := range v.ranked(by, but) {
 		if len(holders) >= copies {
 			break
 		}
@@ -125,7 +126,7 @@ func (v *Vault) spread(ctx context.Context, key string, note []byte, r io.Reader
 	return holders, nil
 }
 
-// ranked returns the places that may take an object, in its own order (rendezvous
+// ranked returns the places that may take an object, in the order of its own that key gives (rendezvous
 // hashing: Thaler and Ravishankar, 1998), those of further domains first.
 func (v *Vault) ranked(key string, but []int64) []Place {
 	all := v.n.Places()
