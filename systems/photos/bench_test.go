@@ -26,6 +26,9 @@ func reads(tb testing.TB) (calls, bytes int64) {
 	tb.Helper()
 	text, err := os.ReadFile("/proc/self/io")
 	if err != nil {
+		if os.Getenv("CI") != "" {
+			tb.Fatal(err)
+		}
 		tb.Skip("this system does not count reads")
 	}
 	for line := range strings.SplitSeq(string(text), "\n") {
