@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"html/template"
 	"io"
 	"log/slog"
 	"net/http"
@@ -27,6 +26,7 @@ import (
 	"plumb/engines/sqldb"
 	"plumb/engines/sqldb/sqldbtest"
 	"plumb/engines/web"
+	"plumb/face/facetest"
 )
 
 // noon is when the tests' clocks stand.
@@ -42,22 +42,6 @@ type house struct {
 	tokens map[string]string // by person's name
 	who    map[string]Person
 	blobs  bucket.Bucket
-}
-
-// paper is a shell without a frame.
-type paper struct{}
-
-func (paper) Show(w http.ResponseWriter, r *http.Request, t *template.Template, v web.View) error {
-	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, v.Template, v.Data); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if v.Status != 0 {
-		w.WriteHeader(v.Status)
-	}
-	_, err := w.Write(b.Bytes())
-	return err
 }
 
 // setup is what a test may change before the room is opened.
@@ -86,7 +70,7 @@ func open(t testing.TB, db *sqldb.DB, change ...func(*setup)) *house {
 		must(err)
 	}
 	h := &house{t: t, clock: clock.NewManual(noon), tokens: map[string]string{}, who: map[string]Person{}, blobs: up.blobs}
-	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := facetest.Log(t, slog.LevelWarn)
 	wire := bus.Memory()
 	var err error
 	h.people, err = accounts.New(ctx, accounts.Needs{DB: db, Bus: wire, Clock: h.clock, Log: log})
@@ -99,7 +83,7 @@ func open(t testing.TB, db *sqldb.DB, change ...func(*setup)) *house {
 	must(err)
 	queue, err := jobs.Open(ctx, db, jobs.Config{Log: log, Clock: h.clock, Workers: -1})
 	must(err)
-	h.System, err = New(ctx, Needs{DB: db, CAS: store, Links: shared, Jobs: queue, Once: kept, Bus: wire, People: h.people, Clock: h.clock, Log: log, Shell: paper{}, URL: "http://plumb.test"}, up.files)
+	h.System, err = New(ctx, Needs{DB: db, CAS: store, Links: shared, Jobs: queue, Once: kept, Bus: wire, People: h.people, Clock: h.clock, Log: log, Shell: facetest.Paper{}, URL: "http://plumb.test"}, up.files)
 	must(err)
 	t.Cleanup(func() {
 		h.System.Close()
@@ -110,33 +94,12 @@ func open(t testing.TB, db *sqldb.DB, change ...func(*setup)) *house {
 		wire.Close()
 	})
 	must(queue.Register(h.Face().Work...))
-	h.mount(log)
+	h.http = facetest.Mount(t, h.Face(), h.people, log)
 	for _, name := range []string{"ada", "bob", "eve"} {
 		h.enter(name)
 	}
 	h.enter("boss", web.Operator)
 	return h
-}
-
-// mount puts the room's doors behind a gate, as the house does.
-func (h *house) mount(log *slog.Logger) {
-	h.t.Helper()
-	mux := http.NewServeMux()
-	gate := web.NewGate(h.people, log)
-	api := web.NewAPI(mux, gate, "test")
-	face := h.Face()
-	if err := face.Valid(); err != nil {
-		h.t.Fatal(err)
-	}
-	api.Add(face.API...)
-	for _, p := range face.Pages {
-		method, path, _ := strings.Cut(p.Pattern, " ")
-		if !p.Root {
-			path = "/files" + path
-		}
-		mux.Handle(method+" "+path, gate.Page(p))
-	}
-	h.http = web.House(mux, gate, web.Options{})
 }
 
 // enter makes a person with a token, or gives one to somebody who is there.
@@ -157,14 +120,6 @@ func (h *house) enter(name string, roles ...web.Access) {
 	h.tokens[name], h.who[name] = secret, Person{ID: p.ID, Operator: len(roles) > 0}
 }
 
-// testWriter sends the room's log to the test's.
-type testWriter struct{ t testing.TB }
-
-func (w testWriter) Write(b []byte) (int, error) {
-	w.t.Log(strings.TrimSpace(string(b)))
-	return len(b), nil
-}
-
 // each runs fn on a fresh room on each database.
 func each(t *testing.T, fn func(t *testing.T, h *house), change ...func(*setup)) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) { fn(t, open(t, db, change...)) })
@@ -178,48 +133,17 @@ func one(t *testing.T, fn func(t *testing.T, h *house), change ...func(*setup)) 
 // call sends a request of a named person ("" for a stranger) and returns the answer.
 // body is bytes, text, or anything that becomes JSON.
 func (h *house) call(method, path, name string, body any, headers ...string) *httptest.ResponseRecorder {
-	var r io.Reader
-	kind := "application/json"
-	switch b := body.(type) {
-	case nil:
-	case string:
-		r, kind = strings.NewReader(b), "application/octet-stream"
-	case []byte:
-		r, kind = bytes.NewReader(b), "application/octet-stream"
-	default:
-		text, err := json.Marshal(b)
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		r = bytes.NewReader(text)
+	h.t.Helper()
+	if name != "" && h.tokens[name] == "" {
+		h.t.Fatalf("nobody is called %s", name)
 	}
-	req := httptest.NewRequest(method, path, r)
-	req.Header.Set("Content-Type", kind)
-	if name != "" {
-		req.Header.Set("Authorization", "Bearer "+h.tokens[name])
-	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	w := httptest.NewRecorder()
-	h.http.ServeHTTP(w, req)
-	return w
+	return facetest.Send(h.t, h.http, method, path, h.tokens[name], "application/octet-stream", body, headers...)
 }
 
 // get sends a request, wants the status, and decodes the answer into T.
 func get[T any](h *house, status int, method, path, name string, body any, headers ...string) T {
 	h.t.Helper()
-	w := h.call(method, path, name, body, headers...)
-	if w.Code != status {
-		h.t.Fatalf("%s %s: %d %s, want %d", method, path, w.Code, w.Body, status)
-	}
-	var v T
-	if w.Body.Len() > 0 {
-		if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
-			h.t.Fatalf("%s %s: %s: %v", method, path, w.Body, err)
-		}
-	}
-	return v
+	return facetest.Decode[T](h.t, h.call(method, path, name, body, headers...), status, method+" "+path)
 }
 
 // put writes a file by the verb.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"io"
 	"log/slog"
 	"net/http"
@@ -25,6 +24,7 @@ import (
 	"plumb/engines/sqldb"
 	"plumb/engines/sqldb/sqldbtest"
 	"plumb/engines/web"
+	"plumb/face/facetest"
 	"plumb/systems/photos/internal/painted"
 	"plumb/systems/photos/internal/shard"
 )
@@ -56,22 +56,6 @@ type house struct {
 	who    map[string]Person
 }
 
-// paper is a shell without a frame.
-type paper struct{}
-
-func (paper) Show(w http.ResponseWriter, r *http.Request, t *template.Template, v web.View) error {
-	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, v.Template, v.Data); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if v.Status != 0 {
-		w.WriteHeader(v.Status)
-	}
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
 // setup is what a test may change before the room is opened.
 type setup struct {
 	config Config
@@ -96,7 +80,7 @@ func open(t testing.TB, kind string, change ...func(*setup)) *house {
 	db, err := sqldb.Open(ctx, url, sqldb.Options{RunTwice: true})
 	must(err)
 	h := &house{t: t, clock: clock.NewManual(noon), tokens: map[string]string{}, who: map[string]Person{}}
-	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelError}))
+	log := facetest.Log(t, slog.LevelError)
 	wire := bus.Memory()
 	h.people, err = accounts.New(ctx, accounts.Needs{DB: db, Bus: wire, Clock: h.clock, Log: log})
 	must(err)
@@ -104,7 +88,7 @@ func open(t testing.TB, kind string, change ...func(*setup)) *house {
 	must(err)
 	pool, err := theFarm()
 	must(err)
-	up := setup{config: Defaults(), needs: Needs{DB: db, Jobs: h.queue, Bus: wire, People: h.people, Clock: h.clock, Log: log, Shell: paper{}, URL: "http://plumb.test",
+	up := setup{config: Defaults(), needs: Needs{DB: db, Jobs: h.queue, Bus: wire, People: h.people, Clock: h.clock, Log: log, Shell: facetest.Paper{}, URL: "http://plumb.test",
 		Key: bytes.Repeat([]byte{7}, 32), Folder: t.TempDir(), Farm: pool, Options: sqldb.Options{RunTwice: true}}}
 	if kind == sqldbtest.Postgres {
 		up.needs.SQL = url
@@ -121,33 +105,12 @@ func open(t testing.TB, kind string, change ...func(*setup)) *house {
 		db.Close()
 	})
 	must(h.queue.Register(h.Face().Work...))
-	h.mount(log)
+	h.http = facetest.Mount(t, h.Face(), web.First(machines{}, h.people), log)
 	for _, name := range []string{"ada", "bob"} {
 		h.enter(name)
 	}
 	h.enter("boss", web.Operator)
 	return h
-}
-
-// mount puts the room's doors behind a gate, as the house does.
-func (h *house) mount(log *slog.Logger) {
-	h.t.Helper()
-	mux := http.NewServeMux()
-	gate := web.NewGate(web.First(machines{}, h.people), log)
-	api := web.NewAPI(mux, gate, "test")
-	face := h.Face()
-	if err := face.Valid(); err != nil {
-		h.t.Fatal(err)
-	}
-	api.Add(face.API...)
-	for _, p := range face.Pages {
-		method, path, _ := strings.Cut(p.Pattern, " ")
-		if !p.Root {
-			path = "/photos" + path
-		}
-		mux.Handle(method+" "+path, gate.Page(p))
-	}
-	h.http = web.House(mux, gate, web.Options{})
 }
 
 // enter makes a person with a token, or gives one to somebody who is there.
@@ -166,14 +129,6 @@ func (h *house) enter(name string, roles ...web.Access) {
 		h.t.Fatal(err)
 	}
 	h.tokens[name], h.who[name] = secret, Person{ID: p.ID, Operator: len(roles) > 0}
-}
-
-// testWriter sends the room's log to the test's.
-type testWriter struct{ t testing.TB }
-
-func (w testWriter) Write(b []byte) (int, error) {
-	w.t.Log(strings.TrimSpace(string(b)))
-	return len(b), nil
 }
 
 // each runs fn on a fresh room on each database, beside each other: what fn and change
@@ -195,50 +150,17 @@ func one(t *testing.T, fn func(t *testing.T, h *house), change ...func(*setup)) 
 // call sends a request of a named person ("" for a stranger) and returns the answer.
 // body is bytes, text, a reader, or anything that becomes JSON.
 func (h *house) call(method, path, name string, body any, headers ...string) *httptest.ResponseRecorder {
-	var r io.Reader
-	kind := "application/json"
-	switch b := body.(type) {
-	case nil:
-	case string:
-		r, kind = strings.NewReader(b), "image/jpeg"
-	case []byte:
-		r, kind = bytes.NewReader(b), "image/jpeg"
-	case io.Reader:
-		r, kind = b, "image/jpeg"
-	default:
-		text, err := json.Marshal(b)
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		r = bytes.NewReader(text)
+	h.t.Helper()
+	if name != "" && h.tokens[name] == "" {
+		h.t.Fatalf("nobody is called %s", name)
 	}
-	req := httptest.NewRequest(method, path, r)
-	req.Header.Set("Content-Type", kind)
-	if name != "" {
-		req.Header.Set("Authorization", "Bearer "+h.tokens[name])
-	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	w := httptest.NewRecorder()
-	h.http.ServeHTTP(w, req)
-	return w
+	return facetest.Send(h.t, h.http, method, path, h.tokens[name], "image/jpeg", body, headers...)
 }
 
 // get sends a request, wants the status, and decodes the answer into T.
 func get[T any](h *house, status int, method, path, name string, body any, headers ...string) T {
 	h.t.Helper()
-	w := h.call(method, path, name, body, headers...)
-	if w.Code != status {
-		h.t.Fatalf("%s %s: %d %s, want %d", method, path, w.Code, w.Body, status)
-	}
-	var v T
-	if w.Body.Len() > 0 {
-		if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
-			h.t.Fatalf("%s %s: %s: %v", method, path, w.Body, err)
-		}
-	}
-	return v
+	return facetest.Decode[T](h.t, h.call(method, path, name, body, headers...), status, method+" "+path)
 }
 
 // picture returns a small photo, another for each seed, with what a camera writes.

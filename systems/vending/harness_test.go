@@ -1,12 +1,9 @@
 package vending
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"html/template"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -23,6 +20,7 @@ import (
 	"plumb/engines/sqldb"
 	"plumb/engines/sqldb/sqldbtest"
 	"plumb/engines/web"
+	"plumb/face/facetest"
 )
 
 // noon is a Wednesday, 13:00 in Berlin.
@@ -35,7 +33,6 @@ type house struct {
 	clock *clock.Manual
 	bus   bus.Bus
 	http  http.Handler
-	shell *paper
 }
 
 // boss is the operators' token.
@@ -54,30 +51,14 @@ func (people) Authenticate(r *http.Request) (web.Who, error) {
 	return web.Who{}, errs.New(errs.Unknown, "nobody has this token")
 }
 
-// paper is a shell without a frame.
-type paper struct{}
-
-func (*paper) Show(w http.ResponseWriter, r *http.Request, t *template.Template, v web.View) error {
-	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, v.Template, v.Data); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if v.Status != 0 {
-		w.WriteHeader(v.Status)
-	}
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
 func open(t testing.TB, db *sqldb.DB, change ...func(*Config)) *house {
 	t.Helper()
 	c := Defaults()
 	for _, f := range change {
 		f(&c)
 	}
-	h := &house{t: t, clock: clock.NewManual(noon), bus: bus.Memory(), shell: &paper{}}
-	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	h := &house{t: t, clock: clock.NewManual(noon), bus: bus.Memory()}
+	log := facetest.Log(t, slog.LevelWarn)
 	ctx := context.Background()
 	f, err := fleet.Open(ctx, fleet.Needs{DB: db, Bus: h.bus, Clock: h.clock, Log: log})
 	if err != nil {
@@ -91,7 +72,7 @@ func open(t testing.TB, db *sqldb.DB, change ...func(*Config)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.System, err = New(ctx, Needs{DB: db, Fleet: f, Jobs: queue, Once: kept, Bus: h.bus, Clock: h.clock, Log: log, Shell: h.shell, URL: "http://plumb.test"}, c)
+	h.System, err = New(ctx, Needs{DB: db, Fleet: f, Jobs: queue, Once: kept, Bus: h.bus, Clock: h.clock, Log: log, Shell: facetest.Paper{}, URL: "http://plumb.test"}, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,28 +84,8 @@ func open(t testing.TB, db *sqldb.DB, change ...func(*Config)) *house {
 	if err := queue.Register(h.Face().Work...); err != nil {
 		t.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	gate := web.NewGate(web.First(f, people{}), log)
-	api := web.NewAPI(mux, gate, "test")
-	face := h.Face()
-	if err := face.Valid(); err != nil {
-		t.Fatal(err)
-	}
-	api.Add(face.API...)
-	for _, p := range face.Pages {
-		method, path, _ := strings.Cut(p.Pattern, " ")
-		mux.Handle(method+" /vending"+path, gate.WrapLimit(p.Access, p.Limit, p.Handler))
-	}
-	h.http = web.House(mux, gate, web.Options{})
+	h.http = facetest.Mount(t, h.Face(), web.First(f, people{}), log)
 	return h
-}
-
-// testWriter sends the room's log to the test's.
-type testWriter struct{ t testing.TB }
-
-func (w testWriter) Write(b []byte) (int, error) {
-	w.t.Log(strings.TrimSpace(string(b)))
-	return len(b), nil
 }
 
 // each runs fn on a fresh room on each database.
@@ -140,46 +101,14 @@ func one(t *testing.T, fn func(t *testing.T, h *house), change ...func(*Config))
 // call sends a request and returns the answer. body is text, or anything that
 // becomes JSON.
 func (h *house) call(method, path, token string, body any, headers ...string) *httptest.ResponseRecorder {
-	var r io.Reader
-	kind := "application/json"
-	switch b := body.(type) {
-	case nil:
-	case string:
-		r = strings.NewReader(b)
-	default:
-		text, err := json.Marshal(b)
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		r = bytes.NewReader(text)
-	}
-	req := httptest.NewRequest(method, path, r)
-	req.Header.Set("Content-Type", kind)
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	w := httptest.NewRecorder()
-	h.http.ServeHTTP(w, req)
-	return w
+	h.t.Helper()
+	return facetest.Send(h.t, h.http, method, path, token, "application/json", body, headers...)
 }
 
 // get sends a request, wants the status, and decodes the answer into T.
 func get[T any](h *house, status int, method, path, token string, body any, headers ...string) T {
 	h.t.Helper()
-	w := h.call(method, path, token, body, headers...)
-	if w.Code != status {
-		h.t.Fatalf("%s %s: %d %s, want %d", method, path, w.Code, w.Body, status)
-	}
-	var v T
-	if w.Body.Len() > 0 {
-		if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
-			h.t.Fatalf("%s %s: %s: %v", method, path, w.Body, err)
-		}
-	}
-	return v
+	return facetest.Decode[T](h.t, h.call(method, path, token, body, headers...), status, method+" "+path)
 }
 
 // enrol adds a machine in Berlin and returns its token.

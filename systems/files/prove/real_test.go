@@ -6,51 +6,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"plumb/engines/lab"
-	"plumb/engines/lab/powercut"
+	"plumb/engines/lab/labtest"
 	"plumb/engines/sqldb"
 )
 
 // The tests here drive the real program: $PLUMB, or one that is built for them.
-func TestMain(m *testing.M) { os.Exit(withProgram(m)) }
-
-func withProgram(m *testing.M) int {
-	if os.Getenv("PLUMB") == "" {
-		dir, err := os.MkdirTemp("", "plumb-prove-")
-		if err != nil {
-			fmt.Println(err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		program := filepath.Join(dir, "plumb")
-		if out, err := exec.Command("go", "build", "-o", program, "plumb/cmd/plumb").CombinedOutput(); err != nil {
-			fmt.Printf("build plumb: %v\n%s", err, out)
-			return 1
-		}
-		os.Setenv("PLUMB", program)
-	}
-	return m.Run()
-}
-
-// needFUSE skips on a laptop without FUSE and fails where CI is set.
-func needFUSE(t *testing.T) {
-	t.Helper()
-	disk, err := powercut.Open(t.TempDir(), t.TempDir(), powercut.Options{})
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	if err := disk.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
+func TestMain(m *testing.M) { os.Exit(labtest.Main(m)) }
 
 // measure runs an experiment as plumb prove does, and returns its claims by id.
 func measure(t *testing.T, e lab.Experiment) map[string]lab.Judged {
@@ -84,7 +50,7 @@ func holdAll(t *testing.T, claims map[string]lab.Judged) {
 // left over, every count is exact; and with the syncs switched off something is lost:
 // else this test would say nothing. A short series; make soak cuts 200 times.
 func TestPowerCuts(t *testing.T) {
-	needFUSE(t)
+	labtest.NeedFUSE(t)
 	rounds := 3
 	if os.Getenv("PLUMB_SOAK") != "" {
 		rounds = 300 // every third is a kill

@@ -3,53 +3,17 @@ package prove
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"plumb/engines/lab"
-	"plumb/engines/lab/powercut"
+	"plumb/engines/lab/labtest"
 )
 
 // The tests here drive the real program: $PLUMB, or one that is built for them.
-func TestMain(m *testing.M) { os.Exit(withProgram(m)) }
-
-func withProgram(m *testing.M) int {
-	if os.Getenv("PLUMB") == "" {
-		dir, err := os.MkdirTemp("", "plumb-prove-")
-		if err != nil {
-			fmt.Println(err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		program := filepath.Join(dir, "plumb")
-		if out, err := exec.Command("go", "build", "-o", program, "plumb/cmd/plumb").CombinedOutput(); err != nil {
-			fmt.Printf("build plumb: %v\n%s", err, out)
-			return 1
-		}
-		os.Setenv("PLUMB", program)
-	}
-	return m.Run()
-}
-
-// needFUSE skips on a laptop without FUSE and fails where CI is set.
-func needFUSE(t *testing.T) {
-	t.Helper()
-	disk, err := powercut.Open(t.TempDir(), t.TempDir(), powercut.Options{})
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	if err := disk.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
+func TestMain(m *testing.M) { os.Exit(labtest.Main(m)) }
 
 // compare fails where a claim of those that chance has no part in does not hold, or where
 // one of those that a broken design must fail does.
@@ -95,7 +59,7 @@ func TestHotLinkServed(t *testing.T) {
 // Nothing acknowledged is lost when the power goes while people move; and with the syncs
 // switched off something is: else this test would say nothing.
 func TestPowerCutsServed(t *testing.T) {
-	needFUSE(t)
+	labtest.NeedFUSE(t)
 	rounds := 2
 	if os.Getenv("PLUMB_SOAK") != "" {
 		rounds = 200

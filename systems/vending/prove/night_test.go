@@ -88,21 +88,6 @@ func BenchmarkMidnight(b *testing.B) {
 	}
 }
 
-func TestClaimsAreWellFormed(t *testing.T) {
-	for _, e := range Experiments() {
-		if e.Run == nil || e.Question == "" || len(e.Claims) == 0 {
-			t.Errorf("%s is not complete", e.Path())
-		}
-		ids := map[string]bool{}
-		for _, c := range e.Claims {
-			if err := c.Check(); err != nil || ids[c.ID] {
-				t.Errorf("%s, claim %s: %v, or twice", e.Path(), c.ID, err)
-			}
-			ids[c.ID] = true
-		}
-	}
-}
-
 // The claim on the recovery is tight, so it is held for other seeds too.
 func TestRecoveryForAnySeed(t *testing.T) {
 	d := window

@@ -6,57 +6,23 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"plumb/engines/lab"
 	"plumb/engines/lab/child"
+	"plumb/engines/lab/labtest"
 	"plumb/engines/lab/powercut"
 )
 
 // The tests here drive the real program: $PLUMB, or one that is built for them.
-func TestMain(m *testing.M) { os.Exit(withProgram(m)) }
-
-func withProgram(m *testing.M) int {
-	if os.Getenv("PLUMB") == "" {
-		dir, err := os.MkdirTemp("", "plumb-prove-")
-		if err != nil {
-			fmt.Println(err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		program := filepath.Join(dir, "plumb")
-		if out, err := exec.Command("go", "build", "-o", program, "plumb/cmd/plumb").CombinedOutput(); err != nil {
-			fmt.Printf("build plumb: %v\n%s", err, out)
-			return 1
-		}
-		os.Setenv("PLUMB", program)
-	}
-	return m.Run()
-}
-
-// needFUSE skips on a laptop without FUSE and fails where CI is set.
-func needFUSE(t *testing.T) {
-	t.Helper()
-	disk, err := powercut.Open(t.TempDir(), t.TempDir(), powercut.Options{})
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	if err := disk.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
+func TestMain(m *testing.M) { os.Exit(labtest.Main(m)) }
 
 // Nothing acknowledged is lost or doubled when the power goes, and with the
 // syncs switched off something is: else this test would say nothing. A short
 // series; make soak cuts 200 times.
 func TestPowerCuts(t *testing.T) {
-	needFUSE(t)
+	labtest.NeedFUSE(t)
 	cuts, machines := 3, 2000
 	if os.Getenv("PLUMB_SOAK") != "" {
 		cuts = 200
@@ -87,7 +53,7 @@ func TestPowerCuts(t *testing.T) {
 // On a full disk reports are refused, not half taken; what was acknowledged
 // stays, and work goes on when there is room.
 func TestDiskFull(t *testing.T) {
-	needFUSE(t)
+	labtest.NeedFUSE(t)
 	ctx := t.Context()
 	c := &cutting{machines: 4}
 	backing, mount := t.TempDir(), t.TempDir()
